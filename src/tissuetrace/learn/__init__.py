@@ -1,0 +1,1 @@
+"""Splits, class imbalance, losses and the training loop."""

@@ -1,0 +1,1 @@
+"""The spine: stages, params, sources, gates, runs. It knows no study."""

@@ -1,0 +1,69 @@
+"""Which modules of ours can change what a stage computes: its imports, read from the source."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+__all__ = ["NEUTRAL", "code_of", "imports_of"]
+
+PACKAGE = "tissuetrace"
+
+# Modules that cannot change a result, so a change in them reruns nothing.
+NEUTRAL = {
+    "tissuetrace.pipeline.errors": "says what went wrong, in words",
+    "tissuetrace.pipeline.machine": "settings of a machine; results do not depend on them",
+    "tissuetrace.pipeline.progress": "draws a bar",
+    "tissuetrace.pipeline.stage": "what is declared stands in dvc.yaml itself",
+    "tissuetrace.pipeline.runs": "describes a training after it is done",
+}
+
+
+def code_of(module: str, root: Path) -> list[str]:
+    """Return the files, relative to the project, that a module's results depend on.
+
+    The module itself, every module of ours that it imports, directly or not, imports inside
+    functions included, and the packages they lie in.
+    """
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name in NEUTRAL:
+            continue
+        seen.add(name)
+        waiting += imports_of(_file(name, root), root)
+        waiting += [name.rpartition(".")[0]] if "." in name else []
+    return sorted(_file(name, root).relative_to(root).as_posix() for name in seen)
+
+
+@cache
+def imports_of(file: Path, root: Path) -> list[str]:
+    """Return the modules of ours that one file imports, anywhere in it."""
+    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            members = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [node.module, *(name for name in members if _is_module(name, root))]
+    return sorted({name for name in found if name.split(".")[0] == PACKAGE})
+
+
+def _is_module(name: str, root: Path) -> bool:
+    return name.split(".")[0] == PACKAGE and _candidate(name, root) is not None
+
+
+def _file(name: str, root: Path) -> Path:
+    found = _candidate(name, root)
+    if found is None:
+        raise ModuleNotFoundError(name)
+    return found
+
+
+def _candidate(name: str, root: Path) -> Path | None:
+    base = root / "src" / Path(*name.split("."))
+    for file in (base.with_suffix(".py"), base / "__init__.py"):
+        if file.exists():
+            return file
+    return None

@@ -1,0 +1,192 @@
+"""Running one stage: read its parameters, let it write aside, check, then rename into place."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tissuetrace.pipeline.errors import InputError
+from tissuetrace.pipeline.files import column_mistakes, write_json
+from tissuetrace.pipeline.gate import recheck
+from tissuetrace.pipeline.hashing import digest, sha256_of_bytes
+from tissuetrace.pipeline.params import load_params, stage_params
+from tissuetrace.pipeline.stage import Each, Stage
+
+__all__ = ["checksums_path", "execute", "expand", "variants"]
+
+
+def execute(stage: Stage, *, variant: str | None = None) -> None:
+    """Run a stage in the project's folder, which is the working directory.
+
+    Nothing appears at an output's path before the stage has finished and its tables have the
+    declared columns. What a killed run left aside is removed at the start.
+
+    Raises:
+        InputError: an input is missing, or a parameter or the variant is wrong.
+        GateRefused: the stage trains and what it reads did not pass the gate.
+    """
+    die_with_parent()
+    content = load_params(Path("params.yaml"))
+    values = stage_params(stage, content)
+    _check_variant(stage, variant, content)
+    reads = _read_paths(stage, variant, content)
+    _check_present(stage, reads)
+    if stage.gate is not None:
+        recheck(stage, Path(stage.gate))
+    with _written_aside(stage, variant) as writes, _resume_folder(stage, variant, values) as kept:
+        stage.function(**reads, **writes, **values, **kept)
+
+
+def die_with_parent() -> None:
+    """Let this process end when the process that started it is killed (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    if os.getppid() != parent:  # it was gone before the signal was asked for
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def variants(stage: Stage, content: Mapping[str, Any]) -> list[str]:
+    """Return the values of a stage's matrix, in the order of `params.yaml`."""
+    if stage.matrix is None:
+        return []
+    return [str(value) for value in content[stage.study][stage.matrix]]
+
+
+def expand(template: str, stage: Stage, variant: str | None) -> str:
+    """Put the value of the matrix into a path."""
+    return (
+        template if stage.matrix is None else template.replace(f"{{{stage.matrix}}}", f"{variant}")
+    )
+
+
+def checksums_path(stage: Stage, variant: str | None) -> str:
+    """Return where the SHA-256 of a stage's outputs is kept, in git."""
+    name = stage.name if stage.matrix is None else f"{stage.name}@{variant}"
+    return f"metrics/{stage.study}/checksums/{name}.json"
+
+
+def _check_variant(stage: Stage, variant: str | None, content: Mapping[str, Any]) -> None:
+    known = variants(stage, content)
+    if stage.matrix is None and variant is not None:
+        raise InputError(f"has no variants, got {variant!r}", where=stage.id)
+    if stage.matrix is not None and variant not in known:
+        raise InputError(
+            f"no variant {variant!r} among {', '.join(known)}",
+            where=stage.id,
+            todo=f"Correct --variant, or {stage.study}.{stage.matrix} in params.yaml",
+        )
+
+
+def _read_paths(
+    stage: Stage, variant: str | None, content: Mapping[str, Any]
+) -> dict[str, Path | dict[str, Path]]:
+    paths: dict[str, Path | dict[str, Path]] = {}
+    for name, template in stage.reads.items():
+        if isinstance(template, Each):
+            paths[name] = each_path(template, stage.study, content)
+        else:
+            paths[name] = Path(expand(template, stage, variant))
+    return paths
+
+
+def each_path(template: Each, study: str, content: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the path of every variant, by the matrix key that stands in the template."""
+    key = template.template.partition("{")[2].partition("}")[0]
+    values = [str(value) for value in content[study][key]]
+    return {value: Path(template.template.replace(f"{{{key}}}", value)) for value in values}
+
+
+def _check_present(stage: Stage, reads: Mapping[str, Path | dict[str, Path]]) -> None:
+    paths = [
+        path
+        for value in reads.values()
+        for path in (value.values() if isinstance(value, dict) else [value])
+    ]
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(paths)} inputs are missing",
+            where=stage.id,
+            todo=f"Run tissuetrace repro {stage.study}, or dvc pull",
+            items=missing,
+        )
+
+
+@contextlib.contextmanager
+def _written_aside(stage: Stage, variant: str | None) -> Iterator[dict[str, Path]]:
+    label = stage.name if variant is None else f"{stage.name}@{variant}"
+    finals = {
+        name: Path(expand(output.path, stage, variant)) for name, output in stage.writes.items()
+    }
+    checksums = Path(checksums_path(stage, variant))
+    asides = {path: path.parent / f".partial-{label}" for path in [*finals.values(), checksums]}
+    _remove(asides.values())
+    try:
+        for path, aside in asides.items():
+            aside.mkdir(parents=True, exist_ok=True)
+            if path.parent.is_file():
+                raise NotADirectoryError(path.parent)
+        yield {name: asides[path] / path.name for name, path in finals.items()}
+        _check_written(stage, {name: asides[path] / path.name for name, path in finals.items()})
+        written = {
+            str(path): _checksum(stage, name, asides[path] / path.name)
+            for name, path in finals.items()
+        }
+        write_json(written, asides[checksums] / checksums.name)
+        for path, aside in asides.items():
+            _replace(aside / path.name, path)
+    finally:
+        _remove(asides.values())
+
+
+def _check_written(stage: Stage, paths: Mapping[str, Path]) -> None:
+    mistakes = []
+    for name, output in stage.writes.items():
+        if not paths[name].exists():
+            mistakes.append(f"{output.path}: not written")
+        elif output.columns:
+            mistakes += column_mistakes(paths[name], output.columns)
+    if mistakes:
+        raise RuntimeError(f"{stage.id} broke its declaration: {'; '.join(mistakes)}")
+
+
+def _checksum(stage: Stage, name: str, path: Path) -> dict[str, str]:
+    return {"class": stage.writes[name].reproducibility, "sha256": digest(path).sha256}
+
+
+def _replace(source: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    source.replace(target)
+
+
+def _remove(folders: Any) -> None:  # noqa: ANN401
+    for folder in set(folders):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _resume_folder(
+    stage: Stage, variant: str | None, values: Mapping[str, object]
+) -> Iterator[dict[str, Path]]:
+    if not stage.resumes:
+        yield {}
+        return
+    inputs = {str(path): digest(Path(str(path))).sha256 for path in stage.reads.values()}
+    key = sha256_of_bytes(repr((sorted(inputs.items()), values, variant)).encode())
+    home = Path(".cache/resume") / stage.id
+    folder = home / key[:16]
+    for stale in home.glob("*"):
+        if stale != folder:
+            shutil.rmtree(stale)
+    folder.mkdir(parents=True, exist_ok=True)
+    yield {"resume": folder}
+    shutil.rmtree(folder)

@@ -1,0 +1,244 @@
+"""What a stage is: one function, and one declaration of all that others know of it.
+
+From a declaration come the entry in `dvc.yaml`, the row in `data/README.md`, the help text and
+the node of the lineage.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "Each",
+    "Output",
+    "Plot",
+    "Reproducibility",
+    "Stage",
+    "Study",
+    "each",
+    "exact",
+    "metrics",
+    "record",
+    "stage",
+    "tolerance",
+]
+
+Reproducibility = Literal["exact", "tolerance", "record"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One thing that a stage writes.
+
+    Args:
+        path: from the root of the project; `{key}` stands for the value of the matrix.
+        about: what it is, its axes and units, as `data/README.md` prints it.
+        reproducibility: `exact` in bytes, `tolerance` in numbers, `record` not compared.
+        within: largest relative difference of a number, for `tolerance`.
+        columns: of a table, each as `"dtype: meaning (unit)"`; checked after every run.
+        records: names of files inside a folder that are records (times, hosts).
+        is_metric: flat numbers, kept in git and not in the cache.
+    """
+
+    path: str
+    about: str
+    reproducibility: Reproducibility
+    within: float = 0.0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    records: tuple[str, ...] = ()
+    is_metric: bool = False
+
+
+def exact(
+    path: str,
+    about: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    records: tuple[str, ...] = (),
+) -> Output:
+    """Declare an output whose bytes depend on commit, data and environment alone."""
+    return Output(
+        path=path, about=about, reproducibility="exact", columns=columns or {}, records=records
+    )
+
+
+def tolerance(
+    path: str,
+    about: str,
+    *,
+    within: float,
+    columns: Mapping[str, str] | None = None,
+    records: tuple[str, ...] = (),
+) -> Output:
+    """Declare an output whose numbers agree within a bound across machines and devices."""
+    return Output(
+        path=path,
+        about=about,
+        reproducibility="tolerance",
+        within=within,
+        columns=columns or {},
+        records=records,
+    )
+
+
+def record(path: str, about: str) -> Output:
+    """Declare an output that tells of one execution (times, hosts) and is not compared."""
+    return Output(path=path, about=about, reproducibility="record")
+
+
+def metrics(path: str, about: str, *, within: float) -> Output:
+    """Declare a flat JSON file of numbers, kept in git, for `dvc metrics`."""
+    return Output(
+        path=path, about=about, reproducibility="tolerance", within=within, is_metric=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """One path for every value of a matrix key: a reader of all variants."""
+
+    template: str
+
+
+def each(template: str) -> Each:
+    """Say that a stage reads the given path of every variant."""
+    return Each(template)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage's declaration and its function; called with keywords, it runs the function."""
+
+    function: Callable[..., None]
+    study: str
+    name: str
+    module: str
+    summary: str
+    reads: Mapping[str, str | Each]
+    writes: Mapping[str, Output]
+    params: Mapping[str, type]
+    matrix: str | None
+    gate: str | None
+    resumes: bool
+
+    def __call__(self, **arguments: object) -> None:
+        """Run the function, as tests do."""
+        self.function(**arguments)
+
+    @property
+    def id(self) -> str:
+        """The name on the command line, `study.stage`."""
+        return f"{self.study}.{self.name}"
+
+    @property
+    def dvc_name(self) -> str:
+        """The name in `dvc.yaml`, `study-stage`."""
+        return f"{self.study}-{self.name}"
+
+    @property
+    def sections(self) -> dict[str, tuple[str, type]]:
+        """Section of `params.yaml` and type for each parameter argument.
+
+        The argument `params` is the section named as the stage; any other name is the section of
+        that name, which several stages may share.
+        """
+        return {
+            argument: (self.name if argument == "params" else argument, kind)
+            for argument, kind in self.params.items()
+        }
+
+
+def stage(
+    *,
+    reads: Mapping[str, str | Each],
+    writes: Mapping[str, Output],
+    params: type | Mapping[str, type] | None = None,
+    matrix: str | None = None,
+    gate: str | None = None,
+    resumes: bool = False,
+) -> Callable[[Callable[..., None]], Stage]:
+    """Declare a function of a study's module as a stage.
+
+    Args:
+        reads: argument name → path, or `each(path)` for all variants of a matrix.
+        writes: argument name → output.
+        params: the frozen dataclass of the stage's own section of `params.yaml`, or argument
+            name → dataclass where it reads sections that it shares with other stages.
+        matrix: the parameter whose values are the stage's variants.
+        gate: path of the admission that must fit what this stage reads before it trains.
+        resumes: whether the function takes `resume`, a folder that outlives a kill.
+
+    Raises:
+        TypeError: the function's keywords are not those of the declaration.
+    """
+
+    def declare(function: Callable[..., None]) -> Stage:
+        *_, package, name = function.__module__.split(".")
+        documentation = sys.modules[function.__module__].__doc__ or ""
+        declared = Stage(
+            function=function,
+            study=package,
+            name=name,
+            module=function.__module__,
+            summary=documentation.partition("\n")[0].rstrip("."),
+            reads=reads if gate is None else {**reads, "admission": gate},
+            writes=writes,
+            params=_params_by_argument(params),
+            matrix=matrix,
+            gate=gate,
+            resumes=resumes,
+        )
+        _check_signature(declared)
+        return declared
+
+    return declare
+
+
+def _params_by_argument(params: type | Mapping[str, type] | None) -> Mapping[str, type]:
+    if params is None:
+        return {}
+    return {"params": params} if isinstance(params, type) else params
+
+
+def _check_signature(declared: Stage) -> None:
+    expected = {*declared.reads, *declared.writes, *declared.params}
+    expected |= {"resume"} if declared.resumes else set()
+    found = set(inspect.signature(declared.function).parameters)
+    if found != expected:
+        raise TypeError(
+            f"{declared.id} takes {sorted(found)}, its declaration says {sorted(expected)}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """A top-level plot of `dvc.yaml`: columns of tables or CSV files drawn by `dvc plots`."""
+
+    name: str
+    x: str
+    y: Mapping[str, str]
+    title: str
+    x_label: str
+    y_label: str
+    template: str = "linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A lane: what it asks, where it was published, its stages in reading order.
+
+    Args:
+        title: one line for the first screen of the README.
+        question: what the study asks.
+        citation: authors and title of the paper.
+        stages: module names under the study's folder, in the order in which they run.
+        plots: what `dvc plots` draws of it.
+    """
+
+    title: str
+    question: str
+    citation: str
+    stages: tuple[str, ...]
+    plots: tuple[Plot, ...] = ()

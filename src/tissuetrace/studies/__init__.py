@@ -1,0 +1,1 @@
+"""The published studies, one folder a lane, one module a stage."""
