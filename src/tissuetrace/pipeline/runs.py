@@ -1,0 +1,241 @@
+"""A run is first a file: what was trained, from what, by what, and how well it did.
+
+A training stage writes it beside its model; `tissuetrace track` sends it to MLflow later, as
+often as somebody wants, since everything that MLflow shows stands in the file.
+"""
+
+import math
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tissuetrace.pipeline import machine
+from tissuetrace.pipeline.files import read_json, write_json
+from tissuetrace.pipeline.hashing import digest
+
+__all__ = ["RUN_FILE", "find_runs", "read_run", "run_mistakes", "write_run"]
+
+RUN_FILE = "run.json"
+
+_LIBRARIES = ("tissuetrace", "numpy", "scikit-learn", "torch", "lightning-fabric")
+_SOURCES_OF_A_RESULT = ("src", "params.yaml", "dvc.yaml", "sources", "requirements")
+_KEYS = {
+    "study": str,
+    "variant": str,
+    "parameters": dict,
+    "metrics": dict,
+    "history": list,
+    "children": list,
+    "inputs": dict,
+    "files": dict,
+    "gate": str,
+    "git": dict,
+    "versions": dict,
+    "locks": dict,
+    "machine": dict,
+    "started": str,
+    "ended": str,
+}
+
+
+def write_run(  # noqa: PLR0913  # one argument for each thing that a run is made of
+    path: Path,
+    *,
+    study: str,
+    variant: str,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    history: Sequence[Mapping[str, float]],
+    inputs: Mapping[str, Path],
+    files: Sequence[Path],
+    admission: Path,
+    children: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Write `run.json` beside a model, once its other files are written.
+
+    Args:
+        path: the run's file; its folder holds the model.
+        study: name of the study.
+        variant: what was trained, such as `forest-image`: letters, digits, `.`, `_`, `-`.
+        parameters: settings of the training, nested as in `params.yaml`.
+        metrics: final numbers by name.
+        history: one mapping for each epoch, in order; `epoch` is a number among the others.
+        inputs: everything that the training read, by name, from the root of the project.
+        files: the model and its card, in the folder of `path`.
+        admission: of the gate that let the inputs pass.
+        children: one for each seed or fold: `name`, `parameters`, `metrics`, `history`.
+
+    Raises:
+        ValueError: a name or a number that cannot be recorded, or a file elsewhere.
+    """
+    _check(path, variant, files, [{"metrics": metrics, "history": history}, *children])
+    content = {
+        "study": study,
+        "variant": variant,
+        "parameters": dict(parameters),
+        "metrics": _numbers(metrics),
+        "history": [_numbers(epoch) for epoch in history],
+        "children": [_child(child) for child in children],
+        "inputs": {name: _input(source) for name, source in sorted(inputs.items())},
+        "files": {file.name: digest(file).sha256 for file in sorted(files)},
+        "gate": read_json(admission)["token"],
+        "git": _git(),
+        "versions": _versions(),
+        "locks": {lock.name: digest(lock).sha256 for lock in _lock_files()},
+        "machine": _machine(),
+        "started": _process_start(),
+        "ended": _now(),
+    }
+    write_json(content, path)
+
+
+def find_runs(root: Path, study: str) -> list[Path]:
+    """Return every `run.json` of a study below the project's folder, sorted.
+
+    What a running or killed stage has aside (`.partial-…`) is no run yet.
+    """
+    found = (root / "data" / study).glob(f"*/**/{RUN_FILE}")
+    return sorted(path for path in found if not _is_aside(path.relative_to(root)))
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """Read a run.
+
+    Raises:
+        InputError: the file is no JSON.
+    """
+    content: dict[str, Any] = read_json(path)
+    return content
+
+
+def run_mistakes(content: object) -> list[str]:
+    """Say what keeps a file's content from being a run."""
+    if not isinstance(content, dict):
+        return [f"found {type(content).__name__}, expected an object"]
+    return [
+        f"{key}: found {type(content.get(key)).__name__}, expected {kind.__name__}"
+        for key, kind in _KEYS.items()
+        if not isinstance(content.get(key), kind)
+    ]
+
+
+def _check(
+    path: Path, variant: str, files: Sequence[Path], parts: Sequence[Mapping[str, Any]]
+) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", variant):
+        raise ValueError(f"variant {variant!r} may hold letters, digits, '.', '_' and '-' only")
+    elsewhere = [str(file) for file in files if file.parent != path.parent]
+    if elsewhere:
+        raise ValueError(f"not beside {path}: {', '.join(elsewhere)}")
+    numbers = [
+        (name, value)
+        for part in parts
+        for row in [part.get("metrics", {}), *part.get("history", [])]
+        for name, value in row.items()
+    ]
+    infinite = sorted({name for name, value in numbers if not math.isfinite(value)})
+    if infinite:
+        raise ValueError(f"no finite number: {', '.join(infinite)}")
+
+
+def _numbers(row: Mapping[str, float]) -> dict[str, float]:
+    # a NumPy number is no JSON
+    return {name: int(value) if name == "epoch" else float(value) for name, value in row.items()}
+
+
+def _child(child: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": child["name"],
+        "parameters": dict(child.get("parameters", {})),
+        "metrics": _numbers(child.get("metrics", {})),
+        "history": [_numbers(epoch) for epoch in child.get("history", [])],
+    }
+
+
+def _input(source: Path) -> dict[str, str | int]:
+    found = digest(source)
+    return {
+        "path": _without_home(source),
+        "md5": found.md5,
+        "sha256": found.sha256,
+        "bytes": found.size,
+    }
+
+
+def _without_home(source: Path) -> str:
+    """Name a path from the project's folder; of anything outside only its last part."""
+    if not source.is_absolute():
+        return source.as_posix()
+    here = Path.cwd()
+    return source.relative_to(here).as_posix() if source.is_relative_to(here) else source.name
+
+
+def _git() -> dict[str, str | bool]:
+    """Return the commit, and whether code or settings differ from it.
+
+    `dvc.lock`, metrics and reports change while a pipeline runs, so they do not count.
+    """
+    commit = _output_of("git", "rev-parse", "HEAD").strip()
+    changes = _output_of("git", "status", "--porcelain", "--", *_SOURCES_OF_A_RESULT)
+    return {"commit": commit or "unknown", "dirty": bool(changes.strip())}
+
+
+def _output_of(*command: str) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            # reading must not wait for, or disturb, a git that writes
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            found[library] = "absent"
+    return found
+
+
+def _lock_files() -> list[Path]:
+    return sorted(Path("requirements").glob("lock-*.txt"))
+
+
+def _machine() -> dict[str, Any]:
+    # addresses may hold a password, so only the names of the variables that are set
+    variables = sorted(name for name in os.environ if name.startswith("TISSUETRACE_"))
+    return {
+        "device": machine.device(),
+        "workers": machine.workers(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "variables": variables,
+    }
+
+
+def _process_start() -> str:
+    """Return when this process started: a stage is a process of its own."""
+    import psutil
+
+    return datetime.fromtimestamp(psutil.Process().create_time(), UTC).isoformat()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _is_aside(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
