@@ -51,7 +51,7 @@ def imports_of(file: Path, root: Path) -> list[str]:
 
 
 def _is_module(name: str, root: Path) -> bool:
-    return name.split(".")[0] == PACKAGE and _candidate(name, root) is not None
+    return name.split(".", maxsplit=1)[0] == PACKAGE and _candidate(name, root) is not None
 
 
 def _file(name: str, root: Path) -> Path:

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tissuetrace.pipeline.hashing import digest, sha256_of_bytes
 from tissuetrace.pipeline.params import load_params, stage_params
 from tissuetrace.pipeline.stage import Each, Stage
 
-__all__ = ["checksums_path", "execute", "expand", "variants"]
+__all__ = ["checksums_path", "each_path", "execute", "expand", "variants"]
 
 
 def execute(stage: Stage, *, variant: str | None = None) -> None:
@@ -168,7 +168,7 @@ def _replace(source: Path, target: Path) -> None:
     source.replace(target)
 
 
-def _remove(folders: Any) -> None:  # noqa: ANN401
+def _remove(folders: Iterable[Path]) -> None:
     for folder in set(folders):
         shutil.rmtree(folder, ignore_errors=True)
 

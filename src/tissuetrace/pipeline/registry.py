@@ -9,7 +9,7 @@ import tissuetrace
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.stage import Stage, Study
 
-__all__ = ["find_stage", "find_study", "stages_of", "study_names"]
+__all__ = ["find_stage", "find_study", "source_patterns", "stages_of", "study_names"]
 
 
 def study_names() -> list[str]:
@@ -49,6 +49,14 @@ def find_stage(identifier: str) -> Stage:
 def stages_of(study: str) -> list[Stage]:
     """Import all stages of a study, in the order in which they run."""
     return [find_stage(f"{study}.{name}") for name in find_study(study).stages]
+
+
+def source_patterns(study: str) -> tuple[str, ...]:
+    """Return the glob patterns of the files that a study reads from a directory or archive."""
+    patterns: tuple[str, ...] = importlib.import_module(
+        f"tissuetrace.studies.{study}.fetch"
+    ).PATTERNS
+    return patterns
 
 
 def _known(name: str, known: Iterable[str], kind: str) -> None:

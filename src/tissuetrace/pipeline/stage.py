@@ -8,10 +8,11 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = [
     "Each",
+    "Needs",
     "Output",
     "Plot",
     "Reproducibility",
@@ -214,15 +215,38 @@ def _check_signature(declared: Stage) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """A top-level plot of `dvc.yaml`: columns of tables or CSV files drawn by `dvc plots`."""
+    """A top-level plot of `dvc.yaml`, drawn by `dvc plots`.
+
+    Args:
+        name: of the plot, unique in its study.
+        x: column on the horizontal axis, in every file.
+        y: file → columns on the vertical axis.
+        title: over the plot.
+        x_label: of the horizontal axis, with its unit.
+        y_label: of the vertical axis, with its unit.
+        template: one of DVC's own, such as `linear`, `simple`, `confusion`.
+    """
 
     name: str
     x: str
-    y: Mapping[str, str]
+    y: Mapping[str, tuple[str, ...]]
     title: str
     x_label: str
     y_label: str
     template: str = "linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a study needs of a machine, estimated.
+
+    Args:
+        disk: bytes for outputs and cache.
+        memory_per_worker: bytes that one process holds at most.
+    """
+
+    disk: int
+    memory_per_worker: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +258,7 @@ class Study:
         question: what the study asks.
         citation: authors and title of the paper.
         stages: module names under the study's folder, in the order in which they run.
+        needs: estimate from the study's parameters, number of files and bytes of its source.
         plots: what `dvc plots` draws of it.
     """
 
@@ -241,4 +266,5 @@ class Study:
     question: str
     citation: str
     stages: tuple[str, ...]
+    needs: Callable[[Mapping[str, Any], int, int], Needs]
     plots: tuple[Plot, ...] = ()

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Create the environment from the lock that fits this machine. Called by `make setup`.
+set -euo pipefail
+
+"$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || {
+  echo "setup: $("$PYTHON" --version) found, 3.11 to 3.13 needed. Say PYTHON=python3.12 make setup" >&2
+  exit 2
+}
+
+install() { # lock
+  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r "requirements/lock-$1.txt"
+}
+
+choose_lock() {
+  if [ "$TORCH" != auto ]; then
+    echo "$TORCH"
+  elif [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
+    echo cuda # the registry's own build, which is the CPU one on macOS
+  elif "$VENV/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps \
+    --dest "$VENV/wheels" ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
+    "$(grep -o '^torch==[^ ]*' requirements/lock-cpu.txt)" 2>/dev/null; then
+    echo cpu
+  else
+    echo cuda
+  fi
+}
+
+rm -rf "$VENV"
+"$PYTHON" -m venv "$VENV"
+lock=$(choose_lock)
+rm -rf "$VENV/wheels"
+if [ "$lock" = cuda ] && [ "$TORCH" = auto ]; then
+  echo "setup: no CPU build of torch found, so the larger one of the registry is taken (TORCH_INDEX= adds an index)"
+fi
+echo "setup: installing requirements/lock-$lock.txt with hashes into $VENV (minutes)"
+install "$lock"
+"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+  --no-build-isolation --editable .
+"$VENV/bin/python" -m pip check >/dev/null
+echo "setup: done"

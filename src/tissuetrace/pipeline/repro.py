@@ -1,0 +1,62 @@
+"""`tissuetrace repro`: reproduce with DVC, record the runs, check the gates."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tissuetrace.pipeline.errors import GateRefused, InputError
+from tissuetrace.pipeline.stage import Stage
+
+__all__ = ["EXIT_CODES_VARIABLE", "dvc_environment", "reproduce", "write_exit_code"]
+
+EXIT_CODES_VARIABLE = "TISSUETRACE_EXIT_CODES"
+
+
+def reproduce(stages: list[Stage], root: Path, *, everything: bool) -> None:
+    """Run `dvc repro`, going on after a failure with what does not depend on it.
+
+    Args:
+        stages: the stages wanted.
+        root: the project's folder.
+        everything: whether these are all stages of the project.
+
+    Raises:
+        GateRefused: a gate refused the data; everything after it was left as it was.
+        InputError: a stage failed by its input, or DVC itself did.
+    """
+    targets = [] if everything else [stage.dvc_name for stage in stages]
+    with tempfile.TemporaryDirectory() as folder:
+        codes = Path(folder) / "codes"
+        environment = {**dvc_environment(root), EXIT_CODES_VARIABLE: str(codes)}
+        done = subprocess.run(
+            ["dvc", "repro", "--keep-going", *targets], cwd=root, env=environment, check=False
+        )
+        failed = set(codes.read_text().split()) if codes.exists() else set()
+    if done.returncode == 0:
+        return
+    if failed == {"3"}:
+        raise GateRefused(
+            "the gate refused the data; nothing was trained and the last accepted models stay",
+            todo="The reasons are printed above",
+        )
+    raise InputError("dvc repro failed", todo="The reason is printed above; mend it and run again")
+
+
+def dvc_environment(root: Path) -> dict[str, str]:
+    """Return the environment in which `dvc` finds our command, quietly and in this folder only."""
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        # a relative one would be made below whatever folder dvc is called in
+        "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "site"),
+    }
+
+
+def write_exit_code(code: int) -> None:
+    """Tell the `reproduce` that waits for DVC how a stage ended, which DVC itself does not."""
+    target = os.environ.get(EXIT_CODES_VARIABLE)
+    if target:
+        with Path(target).open("a", encoding="utf-8") as file:
+            file.write(f"{code}\n")
