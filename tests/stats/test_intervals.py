@@ -1,0 +1,132 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tissuetrace.stats.classification import accuracy, auc, sensitivity
+from tissuetrace.stats.intervals import cluster_interval, paired_interval
+
+
+def cells(*, subjects: int, seed: int, per_subject: int = 12) -> tuple[Any, Any, Any]:
+    """Scores with a strong effect of the subject, the same for both labels."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(subjects), per_subject)
+    labels = groups % 2
+    effect = rng.normal(size=subjects)[groups]
+    return labels, effect + rng.normal(size=len(groups)), groups
+
+
+def spread(labels: Any, scores: Any, weights: Any = None) -> float:
+    """Difference of the mean score of both classes, whose truth is zero here."""
+    weights = np.ones(len(labels)) if weights is None else weights
+    one, two = weights * labels, weights * (1 - labels)
+    return float((one @ scores) / one.sum() - (two @ scores) / two.sum())
+
+
+def test_without_groups_the_error_of_a_share_is_the_binomial_one() -> None:
+    rng = np.random.default_rng(5)
+    scores, labels = rng.uniform(size=400), np.ones(400, dtype=np.int64)
+    share = float((scores >= 0.5).mean())
+
+    found = cluster_interval(sensitivity, labels, scores, np.arange(400), draws=4000, seed=0)
+
+    assert found.value == share
+    assert found.se == pytest.approx(np.sqrt(share * (1 - share) / 399), rel=0.04)
+    assert found.high - found.value == pytest.approx(1.966 * found.se, rel=1e-3)
+    assert found.groups == 400
+
+
+def test_cells_copied_within_subjects_do_not_narrow_the_interval() -> None:
+    labels, scores, groups = cells(subjects=20, seed=1, per_subject=5)
+    once = cluster_interval(auc, labels, scores, groups, draws=300, seed=0)
+
+    copied = [np.tile(values, 10) for values in (labels, scores, groups)]
+    tenfold = cluster_interval(auc, copied[0], copied[1], copied[2], draws=300, seed=0)
+
+    assert tenfold.se == pytest.approx(once.se, rel=1e-9)
+
+
+def test_no_draw_lacks_a_class_where_one_subject_in_ten_is_positive() -> None:
+    def classes(labels: Any, scores: Any, weights: Any = None) -> float:
+        del scores
+        return float(len(np.unique(labels if weights is None else labels[weights > 0])))
+
+    groups = np.repeat(np.arange(20), 3)
+    labels = (groups < 2).astype(np.int64)
+
+    found = cluster_interval(
+        classes, labels, np.zeros(60), groups, draws=500, seed=0, bounds=(0.0, 9.0)
+    )
+
+    assert (found.value, found.se) == (2.0, 0.0)
+
+
+def test_the_ends_stay_inside_the_range_of_the_measure() -> None:
+    labels, _, groups = cells(subjects=8, seed=2)
+    scores = np.where(np.arange(96) < 12, 1 - labels, labels).astype(float)
+
+    found = cluster_interval(accuracy, labels, scores, groups, draws=200, seed=0)
+
+    assert found.high == 1.0
+    assert 0.0 < found.low < found.value < 1.0
+
+
+def test_names_of_groups_and_order_of_items_do_not_matter() -> None:
+    labels, scores, groups = cells(subjects=12, seed=3)
+    shuffled = np.random.default_rng(0).permutation(len(labels))
+    names = np.array([f"g{group:02d}" for group in groups])
+
+    plain = cluster_interval(auc, labels, scores, groups, draws=100, seed=4)
+    other = cluster_interval(
+        auc, labels[shuffled], scores[shuffled], names[shuffled], draws=100, seed=4
+    )
+
+    assert other == plain
+
+
+def test_one_group_gives_a_value_without_an_interval() -> None:
+    found = cluster_interval(
+        accuracy, np.array([1, 1]), np.array([0.9, 0.1]), np.zeros(2), draws=10, seed=0
+    )
+
+    assert found.value == 0.5
+    assert np.isnan([found.low, found.high, found.se]).all()
+
+
+def test_a_model_against_itself_differs_by_nothing() -> None:
+    labels, scores, groups = cells(subjects=12, seed=6)
+
+    found = paired_interval(auc, labels, scores, scores, groups, draws=50, seed=0)
+
+    assert (found.value, found.low, found.high, found.se) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_paired_interval_is_narrower_than_its_parts_where_models_share_their_errors() -> None:
+    labels, scores, groups = cells(subjects=20, seed=8)
+    second = scores + 0.1 * np.random.default_rng(1).normal(size=len(scores))
+
+    alone = cluster_interval(auc, labels, scores, groups, draws=200, seed=0)
+    paired = paired_interval(auc, labels, scores, second, groups, draws=200, seed=0)
+
+    assert paired.se < alone.se / 3
+    assert paired.value == pytest.approx(auc(labels, scores) - auc(labels, second))
+
+
+def test_more_than_one_draw_is_needed() -> None:
+    labels, scores, groups = cells(subjects=4, seed=0)
+
+    with pytest.raises(ValueError, match="1 draws"):
+        cluster_interval(auc, labels, scores, groups, draws=1, seed=0)
+
+
+def test_a_planted_null_is_called_in_at_most_seventeen_of_two_hundred() -> None:
+    # 17 is the 97.5 % bound of a binomial count of 200 whose true chance is 5 %
+    found = [
+        cluster_interval(
+            spread, *cells(subjects=40, seed=seed), draws=200, seed=seed, bounds=(-9.0, 9.0)
+        )
+        for seed in range(200)
+    ]
+
+    false_alarms = sum(interval.low > 0 or interval.high < 0 for interval in found)
+    assert 2 <= false_alarms <= 17
