@@ -8,7 +8,7 @@ set -euo pipefail
 }
 
 install() { # lock
-  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+  "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes \
     ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r "requirements/lock-$1.txt"
 }
 
@@ -17,7 +17,7 @@ choose_lock() {
     echo "$TORCH"
   elif [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
     echo cuda # the registry's own build, which is the CPU one on macOS
-  elif "$VENV/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps \
+  elif "$VENV/bin/python" -m pip download -qq --disable-pip-version-check --no-deps \
     --dest "$VENV/wheels" ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
     "$(grep -o '^torch==[^ ]*' requirements/lock-cpu.txt)" 2>/dev/null; then
     echo cpu
@@ -35,7 +35,7 @@ if [ "$lock" = cuda ] && [ "$TORCH" = auto ]; then
 fi
 echo "setup: installing requirements/lock-$lock.txt with hashes into $VENV (minutes)"
 install "$lock"
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+"$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-deps \
   --no-build-isolation --editable .
 "$VENV/bin/python" -m pip check >/dev/null
 echo "setup: done"

@@ -28,7 +28,7 @@ def code_of(module: str, root: Path) -> list[str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in seen or name in NEUTRAL:
+        if name in seen or _is_neutral(name):
             continue
         seen.add(name)
         waiting += imports_of(_file(name, root), root)
@@ -48,6 +48,11 @@ def imports_of(file: Path, root: Path) -> list[str]:
             members = [f"{node.module}.{alias.name}" for alias in node.names]
             found += [node.module, *(name for name in members if _is_module(name, root))]
     return sorted({name for name in found if name.split(".")[0] == PACKAGE})
+
+
+def _is_neutral(name: str) -> bool:
+    # a study's own __init__ says its title and plots, and no stage reads it
+    return name in NEUTRAL or name.rpartition(".")[0] == f"{PACKAGE}.studies"
 
 
 def _is_module(name: str, root: Path) -> bool:

@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -55,14 +56,17 @@ def check_params(stages: Iterable[Stage], content: Mapping[str, Any]) -> None:
         InputError: lists every mistake of the file.
     """
     kinds: dict[str, dict[str, type]] = {}
+    matrices: dict[str, set[str]] = {}
     for stage in stages:
         kinds.setdefault(stage.study, {}).update(stage.sections.values())
+        matrices.setdefault(stage.study, set()).update([stage.matrix] if stage.matrix else [])
     mistakes = [
         mistake
         for study, sections in kinds.items()
         for mistake in [
-            *_unknown_sections(study, sections, content),
+            *_unknown_sections(study, [*sections, *sorted(matrices[study])], content),
             *_section_mistakes(study, sections, content),
+            *_matrix_mistakes(study, sorted(matrices[study]), content),
         ]
     ]
     _raise_mistakes(mistakes)
@@ -83,13 +87,22 @@ def _raise_mistakes(mistakes: list[str]) -> None:
         raise InputError(count, where="params.yaml", todo="Correct it", items=mistakes)
 
 
-def _unknown_sections(
-    study: str, sections: Mapping[str, type], content: Mapping[str, Any]
-) -> list[str]:
+def _unknown_sections(study: str, sections: Sequence[str], content: Mapping[str, Any]) -> list[str]:
     return [
         f"{study}.{name}: no such section{_nearest(name, sections)}"
         for name in content.get(study, {})
         if name not in sections
+    ]
+
+
+def _matrix_mistakes(study: str, keys: Sequence[str], content: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{study}.{key}: is {values!r}, should be a list of names of letters, digits, . _ -"
+        for key in keys
+        for values in [content.get(study, {}).get(key)]
+        if not isinstance(values, list)
+        or not values
+        or not all(re.fullmatch(r"[A-Za-z0-9._-]+", str(value)) for value in values)
     ]
 
 

@@ -1,0 +1,331 @@
+"""`dvc.yaml`, layers, README and help against the code; each guard is seen to fail.
+
+Every wiring test is a function of a tree of files. It runs on the project, and, for each way in
+which the project could be broken, on a broken copy.
+"""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from project_tree import ROOT, Tree
+
+from tissuetrace.pipeline.code import code_of, imports_of
+from tissuetrace.pipeline.stage import Stage
+
+FLOORS = (
+    ("tissuetrace.cli",),
+    ("tissuetrace.lineage", "tissuetrace.studies"),
+    ("tissuetrace.report",),
+    ("tissuetrace.explain",),
+    ("tissuetrace.learn",),
+    ("tissuetrace.models", "tissuetrace.imaging", "tissuetrace.stats"),
+    ("tissuetrace.pipeline",),
+)
+HEAVY = {
+    "cv2", "dvc", "great_expectations", "lightning_fabric", "matplotlib", "mlflow", "numba",
+    "numpy", "pandas", "pyarrow", "scipy", "sklearn", "torch", "torchvision",
+}  # fmt: skip
+STAGE = "src/tissuetrace/studies/leukemia/split.py"
+
+
+def module_name(path: Path, root: Path) -> str:
+    parts = path.relative_to(root / "src").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def floor_of(module: str) -> int:
+    return next(
+        (level for level, names in enumerate(FLOORS) if any(in_package(module, n) for n in names)),
+        len(FLOORS),
+    )
+
+
+def in_package(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def study_of(module: str) -> str | None:
+    found = re.match(r"tissuetrace\.studies\.(\w+)", module)
+    return found[1] if found else None
+
+
+def layer_mistakes(root: Path) -> list[str]:
+    mistakes = []
+    for path in sorted((root / "src/tissuetrace").rglob("*.py")):
+        module = module_name(path, root)
+        for imported in imports_of.__wrapped__(path, root):
+            upwards = floor_of(imported) < floor_of(module)
+            sideways = study_of(imported) not in {None, study_of(module)} and study_of(module)
+            if imported != "tissuetrace" and module != "tissuetrace" and (upwards or sideways):
+                mistakes.append(f"{module} imports {imported}")
+        mistakes += forbidden(path, module)
+    return mistakes
+
+
+def forbidden(path: Path, module: str) -> list[str]:
+    """Dynamic imports outside the registry, torchvision outside its shim, a lane in the spine."""
+    text = path.read_text()
+    names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    mistakes = []
+    if names & {"__import__", "importlib"} and module not in {
+        "tissuetrace.pipeline.registry",
+        "tissuetrace.models.vision",
+        "tissuetrace.pipeline.runs",
+    }:
+        mistakes.append(f"{module} imports dynamically")
+    if re.search(r"^\s*(import|from) torchvision", text, re.MULTILINE) and not in_package(
+        module, "tissuetrace.models.vision"
+    ):
+        mistakes.append(f"{module} imports torchvision past its shim")
+    if in_package(module, "tissuetrace.pipeline") and re.search(
+        r"leuk|cnmc|c-nmc|\bcells?\b|blast", text, re.IGNORECASE
+    ):
+        mistakes.append(f"{module} knows a study")
+    return mistakes
+
+
+def test_imports_point_down_and_the_spine_knows_no_study() -> None:
+    assert layer_mistakes(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "message"),
+    [
+        ("pipeline/hashing.py", "import tissuetrace.stats.paired", "imports tissuetrace.stats"),
+        ("stats/paired.py", "from tissuetrace import learn", "imports tissuetrace.learn"),
+        ("learn/splits.py", "from tissuetrace.studies.leukemia import split", "imports tissuetrace.studies"),
+        ("pipeline/io.py", "def read():\n    from tissuetrace.report import pages", "imports tissuetrace.report"),
+        ("studies/other/a.py", "import tissuetrace.studies.leukemia.split", "imports tissuetrace.studies.leukemia"),
+        ("pipeline/files.py", "LEUKEMIA = 1", "knows a study"),
+        ("learn/splits.py", "import torchvision", "past its shim"),
+        ("learn/splits.py", "m = importlib.import_module('x')", "imports dynamically"),
+    ],
+)  # fmt: skip
+def test_the_layer_test_sees_a_forbidden_import(
+    project: Tree, file: str, line: str, message: str
+) -> None:
+    path = project.root / "src/tissuetrace" / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{path.read_text() if path.exists() else ''}\n{line}\n")
+
+    assert any(message in mistake for mistake in layer_mistakes(project.root))
+
+
+def check_pipeline(tree: Tree) -> subprocess.CompletedProcess[str]:
+    return tree.run("tissuetrace", "pipeline", "--check")
+
+
+def test_the_written_pipeline_says_what_the_code_says(project: Tree) -> None:
+    done = check_pipeline(project)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        pytest.param(STAGE, "import", "import tissuetrace.stats.paired\nimport", id="new import"),
+        pytest.param(STAGE, "groups.parquet", "other.parquet", id="other output"),
+        pytest.param("params.yaml", "near: 0.998", "nears: 0.998", id="misspelt parameter"),
+        pytest.param("dvc.yaml", "leukemia.split.near", "leukemia.split.seed", id="edited params"),
+        pytest.param("dvc.yaml", "tissuetrace run leukemia.split", "true", id="edited command"),
+        pytest.param("data/README.md", "groups.parquet", "group.parquet", id="edited readme"),
+        pytest.param(
+            "src/tissuetrace/imaging/bitmaps.py",
+            "import",
+            "from tissuetrace.stats import paired\nimport",
+            id="transitive import",
+        ),
+    ],
+)
+def test_a_stale_pipeline_is_refused(project: Tree, file: str, old: str, new: str) -> None:
+    path = project.root / file
+    text = path.read_text()
+    at = re.search(rf"^{old}" if old == "import" else re.escape(old), text, re.MULTILINE)
+    assert at is not None
+    path.write_text(text[: at.start()] + new + text[at.end() :])
+
+    done = check_pipeline(project)
+
+    assert done.returncode == 2
+    assert done.stderr.strip()
+
+
+def test_a_stage_whose_function_takes_something_else_is_refused(project: Tree) -> None:
+    path = project.root / STAGE
+    path.write_text(re.sub(r"\bgroups: Path", "group: Path", path.read_text(), count=1))
+
+    done = check_pipeline(project)
+
+    assert done.returncode == 1
+    assert "leukemia.split takes" in done.stderr
+
+
+def loaded_modules(tree: Tree, code: str) -> set[str]:
+    done = tree.run(
+        sys.executable, "-c", f"{code}\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+HELP = """
+import contextlib, sys
+from tissuetrace import cli
+sys.argv = ["tissuetrace", "{command}", "--help"]
+with contextlib.suppress(SystemExit):
+    cli.main()
+"""
+COMMANDS = ["repro", "run", "track", "gates", "pipeline", "scale", "source", "doctor", "ui"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_imports_nothing_heavy_and_teaches_by_example(project: Tree, command: str) -> None:
+    assert not HEAVY & loaded_modules(project, HELP.format(command=command))
+    text = project.run("tissuetrace", command, "--help").stdout
+    assert "Examples:" in text
+    assert f"  tissuetrace {command}" in text
+
+
+def test_a_heavy_import_at_start_up_is_seen(project: Tree) -> None:
+    project.edit(
+        "src/tissuetrace/pipeline/errors.py", "from collections", "import numpy\nfrom collections"
+    )
+
+    assert HEAVY & loaded_modules(project, HELP.format(command="run"))
+
+
+def test_a_study_package_declares_and_nothing_more() -> None:
+    for path in (ROOT / "src/tissuetrace/studies").glob("*/__init__.py"):
+        imported = [name for name in imports_of(path, ROOT) if name != "tissuetrace"]
+        assert {name.rpartition(".")[0] for name in imported} <= {
+            "tissuetrace.pipeline",
+            "tissuetrace.pipeline.stage",
+            "tissuetrace",
+        }
+
+
+def test_stage_modules_import_nothing_heavy_at_the_top(project: Tree) -> None:
+    code = (
+        "from tissuetrace.pipeline import registry\n"
+        "[registry.stages_of(name) for name in registry.study_names()]"
+    )
+    allowed = {"numpy"}  # jaxtyping's annotations of arrays
+
+    assert not (HEAVY - allowed) & loaded_modules(project, code)
+
+
+TRACED = """
+import sys
+from tissuetrace.pipeline import execute, registry
+execute.execute(registry.find_stage("{stage}"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["toy.draw", "toy.validate"])
+def test_the_computed_code_holds_every_module_that_a_stage_loads(toy: Tree, stage: str) -> None:
+    from tissuetrace.pipeline.code import NEUTRAL
+
+    study, _, name = stage.partition(".")
+    spine = loaded_modules(toy, "from tissuetrace.pipeline import execute, registry")
+    loaded = loaded_modules(toy, TRACED.format(stage=stage)) - spine
+
+    files = code_of(f"tissuetrace.studies.{study}.{name}", toy.root)
+
+    known = {module_name(toy.root / file, toy.root) for file in files}
+    ours = {module for module in loaded if in_package(module, "tissuetrace")}
+    assert ours - known - set(NEUTRAL) - {"tissuetrace.studies.toy", "tissuetrace.studies"} == set()
+
+
+def readme_mistakes(root: Path) -> list[str]:
+    """Commands that do not exist, files that are not there, in README and CONTRIBUTING."""
+    targets = set(re.findall(r"^(\w+):", (root / "Makefile").read_text(), re.MULTILINE))
+    mistakes = []
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (root / name).read_text()
+        commands = re.findall(r"\bmake ([a-z]+)", text)
+        mistakes += [f"{name}: make {word}" for word in commands if word not in targets]
+        ours = re.findall(r"`?tissuetrace ([a-z]+)", "\n".join(code_blocks(text)))
+        mistakes += [f"{name}: tissuetrace {word}" for word in ours if word not in COMMANDS]
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+        mistakes += [f"{name}: {link}" for link in links if not (root / link).exists()]
+    return mistakes
+
+
+def code_blocks(text: str) -> list[str]:
+    return re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)
+
+
+def test_the_commands_and_links_of_the_readme_exist() -> None:
+    assert readme_mistakes(ROOT) == []
+
+
+@pytest.mark.parametrize("line", ["`make dinner`", "`tissuetrace cook`", "[x](docs/nothing.md)"])
+def test_a_command_or_link_that_does_not_exist_is_seen(project: Tree, line: str) -> None:
+    readme = project.root / "README.md"
+    readme.write_text(readme.read_text() + line)
+    (project.root / "docs/report.png").touch()
+
+    assert len(readme_mistakes(project.root)) > len(readme_mistakes(ROOT))
+
+
+def test_outputs_lie_two_folders_deep_and_git_ignores_them(project: Tree) -> None:
+    from tissuetrace.pipeline import registry
+
+    outputs = [
+        output.path
+        for study in registry.study_names()
+        for stage in registry.stages_of(study)
+        for output in stage.writes.values()
+        if not output.is_metric
+    ]
+    shutil.copyfile(ROOT / ".gitignore", project.root / ".gitignore")
+    project.run("git", "init", "--quiet")
+    # a trailing slash tells git that the path is a folder or lies in one
+    ignored = project.run("git", "check-ignore", *[f"{path}/x" for path in outputs])
+
+    assert all(len(Path(path).parts) >= 2 for path in outputs)
+    assert len(ignored.stdout.splitlines()) == len(outputs)
+
+
+def test_the_gate_covers_everything_that_a_training_stage_reads() -> None:
+    from tissuetrace.pipeline import registry
+
+    for study in registry.study_names():
+        assert uncovered(registry.stages_of(study)) == []
+
+
+def uncovered(stages: list[Stage]) -> list[str]:
+    """Paths that a training stage reads, that no gated stage wrote, and that no gate has seen."""
+    by_name = {stage.name: stage for stage in stages}
+    seen = set(by_name["validate"].reads.values())
+    gated = [stage for stage in stages if stage.gate is not None]
+    made = {output.path for stage in gated for output in stage.writes.values()}
+    return [
+        f"{stage.name}: {path}"
+        for stage in gated
+        for path in stage.reads.values()
+        if path not in seen | made | {stage.gate}
+    ]
+
+
+def test_a_training_stage_that_reads_past_the_gate_is_seen() -> None:
+    from dataclasses import replace
+
+    from tissuetrace.pipeline import registry
+
+    stages = registry.stages_of("leukemia")
+    broken = [
+        replace(stage, reads={**stage.reads, "more": "data/leukemia/other.parquet"})
+        if stage.name == "train_forest"
+        else stage
+        for stage in stages
+    ]
+
+    assert uncovered(broken) == ["train_forest: data/leukemia/other.parquet"]

@@ -1,0 +1,134 @@
+"""A copy of the project in which the lanes are replaced by a toy study, and a way to run it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TOY_PARAMS = """\
+toy:
+  kinds: [a, b]
+  draw:
+    rows: 5   # how many
+    low: 1.0
+    pause_s: 0.0
+  train:
+    shift: 0.0
+"""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A copy of the project's code, in which commands run against that copy."""
+
+    root: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("TISSUETRACE", "MLFLOW"))}
+        return {
+            **kept,
+            "PATH": path,
+            "PYTHONPATH": str(self.root / "src"),
+            "DVC_SITE_CACHE_DIR": str(self.root / ".dvc/site"),
+            "DVC_NO_ANALYTICS": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            **{
+                f"GIT_{who}_{what}": "tests@example.org"
+                for who in ("AUTHOR", "COMMITTER")
+                for what in ("NAME", "EMAIL")
+            },
+            **more,
+        }
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.root / name
+        text = path.read_text()
+        assert old in text, f"{old!r} is not in {name}"
+        path.write_text(text.replace(old, new))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file; an output may be a link into DVC's cache."""
+        path = self.root / name
+        path.unlink(missing_ok=True)
+        path.write_bytes(content)
+
+    def copy(self, target: Path) -> "Tree":
+        shutil.copytree(self.root, target, symlinks=True)
+        return Tree(target)
+
+    def outputs(self) -> Mapping[str, bytes]:
+        """Bytes of every output that is no record, by path."""
+        folders = [self.root / "data", self.root / "metrics", self.root / "reports"]
+        return {
+            path.relative_to(self.root).as_posix(): path.read_bytes()
+            for folder in folders
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name != "run.json" and "checksums" not in path.parts
+        }
+
+
+def copy_of_project(target: Path) -> Tree:
+    """Copy what git would hold: code, params, pipeline, tests are left out."""
+    target.mkdir()
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", target / "src", ignore=ignored)
+    for folder in ("params", "sources", "docs"):
+        shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("local"))
+    for name in (
+        "params.yaml",
+        "dvc.yaml",
+        "README.md",
+        ".gitignore",
+        ".dvcignore",
+        "Makefile",
+        "data/README.md",
+        "CONTRIBUTING.md",
+        ".dvc/config",
+        ".dvc/.gitignore",
+    ):
+        if (ROOT / name).exists():
+            (target / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(ROOT / name, target / name)
+    return Tree(target)
+
+
+def toy_project(target: Path) -> Tree:
+    """A copy with the toy study alone, under git, its pipeline written."""
+    tree = copy_of_project(target)
+    studies = target / "src/tissuetrace/studies"
+    for lane in [path for path in studies.iterdir() if path.is_dir()]:
+        shutil.rmtree(lane)
+    for left in (target / "sources").glob("*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    shutil.copytree(
+        ROOT / "tests/pipeline/toy_study",
+        studies / "toy",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    (target / "params.yaml").write_text(TOY_PARAMS)
+    (target / "sources/toy.json").write_text('{"kind": "phantom", "files": []}\n')
+    for command in (
+        ["tissuetrace", "pipeline", "--write"],
+        ["git", "init", "--quiet"],
+        ["git", "add", "--all"],
+        ["git", "commit", "--quiet", "--message", "a toy"],
+    ):
+        done = tree.run(*command)
+        assert done.returncode == 0, done.stderr
+    return tree
