@@ -20,7 +20,7 @@ def rank_correlation(a: Float[ndarray, " item"], b: Float[ndarray, " item"]) -> 
     Source: Spearman 1904.
     """
     if len(a) != len(b):
-        raise ValueError(f"{len(a)} values against {len(b)}")
+        raise ValueError(f"{len(a)} items against {len(b)}")
     if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:  # noqa: PLR2004  # a constant has no order
         return float("nan")
     from scipy.stats import spearmanr

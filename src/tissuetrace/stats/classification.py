@@ -7,7 +7,7 @@ as positive where its probability is at least the threshold.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -39,6 +39,7 @@ Values = Float[ndarray, " item"]
 Statistic = Callable[[Labels, Values, Values | None], float]
 
 
+@runtime_checkable
 class ThresholdStatistic(Protocol):
     """A measure of decisions, not of probabilities."""
 
