@@ -16,7 +16,14 @@ from tissuetrace.learn.augmentation import Augmentation, augment
 from tissuetrace.learn.loop import Batch, Batches
 from tissuetrace.pipeline.parallel import parallel_map
 
-__all__ = ["Standard", "augmented_batches", "measure_standard", "ordered_batches", "read_images"]
+__all__ = [
+    "Standard",
+    "augmented_batches",
+    "cache_images",
+    "measure_standard",
+    "ordered_batches",
+    "read_images",
+]
 
 _CHUNK = 256  # images decoded, or summed, at a time
 
@@ -42,6 +49,29 @@ def read_images(paths: Sequence[Path], *, side_px: int) -> UInt8[ndarray, "image
     for number, decoded in enumerate(parallel_map(_decode, chunks, title="decode images")):
         images[number * _CHUNK : number * _CHUNK + len(decoded)] = decoded
     return images
+
+
+def cache_images(paths: Sequence[Path], *, side_px: int, folder: Path) -> Path:
+    """Decode images once into a NumPy file that several processes map into memory.
+
+    Args:
+        paths: files, in the order that the array shall have.
+        side_px: side of the squares.
+        folder: made for these paths alone; a file that is there already is taken as it is.
+
+    Returns:
+        The file, for `numpy.load(file, mmap_mode="r")`.
+
+    Raises:
+        InputError: a file is no image.
+    """
+    file = folder / f"images-{side_px}.npy"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder / f".partial-{file.name}"
+        np.save(aside, read_images(paths, side_px=side_px))
+        aside.replace(file)
+    return file
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,58 @@
+"""The cells of one scheme and their predictions, as all three models of the lane read and write."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tissuetrace.pipeline.files import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy import ndarray
+
+__all__ = ["ASKED", "SCHEMES", "predicted", "read_items"]
+
+SCHEMES = ("image", "subject")
+ASKED = ("validation", "test", "prelim")  # the splits that a model is asked about
+
+
+def read_items(*, table: Path, splits: Path, groups: Path, scheme: str) -> "pd.DataFrame":
+    """Return the cells of one scheme, in the order of the table.
+
+    Returns:
+        `item, subject, group, image, split, scheme, label, path`, and `row`, the position of the
+        cell in the table.
+
+    Raises:
+        ValueError: a subject of the table has no group, or a split names no cell of the table.
+    """
+    cells = read_table(table, ["name", "path", "subject", "image", "label"])
+    cells["row"] = range(len(cells))
+    chosen = read_table(splits)
+    chosen = chosen[chosen["scheme"] == scheme]
+    merged = cells.merge(chosen, on="name", how="inner", validate="one_to_one", sort=False)
+    merged = merged.merge(read_table(groups), on="subject", how="left", validate="many_to_one")
+    if len(merged) < len(chosen):
+        raise ValueError(f"{len(chosen) - len(merged)} names of the splits are not in the table")
+    if merged["group"].isna().any():
+        missing = sorted(set(merged.loc[merged["group"].isna(), "subject"]))
+        raise ValueError(f"subjects without a group: {missing}")
+    merged["group"] = merged["group"].astype("int64")
+    columns = ["item", "subject", "group", "image", "split", "scheme", "label", "path", "row"]
+    ordered: pd.DataFrame = merged.rename(columns={"name": "item"}).sort_values("row")
+    return ordered[columns].reset_index(drop=True)
+
+
+def predicted(
+    items: "pd.DataFrame", probability: "ndarray", *, model: str, seed: int
+) -> "pd.DataFrame":
+    """Return one row for each item that a model was asked about, in the columns of the lane.
+
+    Args:
+        items: from `read_items`, the asked ones alone.
+        probability: of a blast, for each of them.
+        model: forest, cnn or hybrid.
+        seed: that the model was trained with.
+    """
+    table = items.assign(model=model, seed=seed, probability=probability)
+    columns = ["item", "subject", "group", "image", "split", "scheme", "model", "seed"]
+    return table[[*columns, "label", "probability"]]
