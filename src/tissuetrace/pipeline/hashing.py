@@ -73,16 +73,12 @@ def _digest_folder(folder: Path) -> Digest:
     with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter's lock
         digests = list(pool.map(_digest_file, paths))
     names = [path.relative_to(folder).as_posix() for path in paths]
-    # DVC sorts by the parts of a path and hashes this exact JSON
-    members = sorted(zip(names, digests, strict=True), key=lambda member: member[0].split("/"))
+    members = list(zip(names, digests, strict=True))
+    # the JSON that DVC hashes, to the letter
     listing = [{"md5": digest.md5, "relpath": name} for name, digest in members]
-    lines = "".join(f"{digest.sha256}  {name}\n" for name, digest in sorted(members, key=_name))
+    lines = "".join(f"{digest.sha256}  {name}\n" for name, digest in members)
     return Digest(
         hashlib.md5(json.dumps(listing).encode(), usedforsecurity=False).hexdigest() + ".dir",
         sha256_of_bytes(lines.encode()),
         sum(digest.size for digest in digests),
     )
-
-
-def _name(member: tuple[str, Digest]) -> str:
-    return member[0]

@@ -1,0 +1,212 @@
+import errno
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from project_tree import Tree
+
+MEANS = "data/toy/summarise/means.csv"
+
+
+def test_checksums_of_every_output_are_kept_in_git(toy: Tree) -> None:
+    import hashlib
+    import json
+
+    kept = json.loads((toy.root / "metrics/toy/checksums/summarise.json").read_text())
+
+    assert kept[MEANS] == {
+        "class": "exact",
+        "sha256": hashlib.sha256((toy.root / MEANS).read_bytes()).hexdigest(),
+    }
+
+
+def test_a_missing_input_is_named_with_what_to_run(toy: Tree) -> None:
+    (toy.root / "data/toy/draw/table.parquet").unlink()
+
+    done = toy.run("tissuetrace", "run", "toy.validate")
+
+    assert done.returncode == 2
+    assert "toy.validate: 1 of 2 inputs are missing. Run tissuetrace repro toy" in done.stderr
+    assert "data/toy/draw/table.parquet" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["toy.drew"], "no stage of toy named 'drew'. Did you mean 'draw'?"),
+        (["tay.draw"], "no study named 'tay'. Did you mean 'toy'?"),
+        (["toy.train", "--variant", "c"], "toy.train: no variant 'c' among a, b"),
+        (["toy.draw", "--variant", "a"], "toy.draw: has no variants, got 'a'"),
+    ],
+)
+def test_a_misspelt_stage_is_one_line_with_the_nearest(
+    toy: Tree, arguments: list[str], message: str
+) -> None:
+    done = toy.run("tissuetrace", "run", *arguments)
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_outside_a_project_is_told_so(toy: Tree, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["tissuetrace", "gates"],
+        cwd=tmp_path,
+        env=toy.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "project: no params.yaml and .dvc here or above. Go into your clone" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (errno.ENOSPC, "the disk is full; nothing half-written was left. Make room"),
+        (errno.EACCES, "may not be written. Correct the folder's permissions"),
+    ],
+)
+def test_a_disk_that_refuses_is_one_line_and_leaves_the_old_output(
+    toy: Tree, error: int, message: str
+) -> None:
+    before = toy.outputs()
+    toy.edit(
+        "src/tissuetrace/studies/toy/summarise.py",
+        "    write_json(found, headline)",
+        f"    write_json(found, headline)\n    raise OSError({error}, 'refused', str(headline))",
+    )
+
+    done = toy.run("tissuetrace", "run", "toy.summarise")
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert toy.outputs() == before
+
+
+def test_a_device_without_room_is_told_as_a_full_disk(toy: Tree) -> None:
+    toy.edit(
+        "src/tissuetrace/studies/toy/summarise.py",
+        "    means.write_text(",
+        "    means.symlink_to('/dev/full')\n    means.write_text(",
+    )
+
+    done = toy.run("tissuetrace", "run", "toy.summarise")
+
+    assert done.returncode == 2
+    assert "the disk is full" in done.stderr
+    assert list(toy.root.rglob(".partial-*")) == []
+
+
+def test_our_own_fault_shows_its_traceback_and_exits_1(toy: Tree) -> None:
+    toy.edit("src/tissuetrace/studies/toy/summarise.py", "    means.write_text(", "    1 / 0; (")
+
+    done = toy.run("tissuetrace", "run", "toy.summarise")
+
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"double: number"', '"int64: number"', "table.parquet: found"),
+        ('"double: number"}', '"double: number", "y": "double: more"}', "declared"),
+    ],
+)
+def test_a_table_that_breaks_its_declaration_never_appears(
+    toy: Tree, old: str, new: str, message: str
+) -> None:
+    toy.edit("src/tissuetrace/studies/toy/draw.py", old, new)
+    before = toy.outputs()
+
+    done = toy.run("tissuetrace", "run", "toy.draw")
+
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert toy.outputs() == before
+
+
+def test_leftovers_of_a_killed_run_are_removed_by_the_next(toy: Tree) -> None:
+    left = toy.root / "data/toy/draw/.partial-draw"
+    left.mkdir()
+    (left / "table.parquet").write_text("half")
+
+    assert toy.run("tissuetrace", "run", "toy.draw").returncode == 0
+
+    assert not left.exists()
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_next_repro_gives_the_same_bytes(toy: Tree) -> None:
+    toy.edit("params.yaml", "pause_s: 0.0", "pause_s: 0.1")
+    undisturbed = toy.copy(toy.root.parent / "undisturbed")
+    assert undisturbed.run("dvc", "repro", "--quiet").returncode == 0
+    moments = random.Random(20261121)  # noqa: S311  # moments of a test
+
+    for _ in range(8):
+        kill_after(toy, moments.uniform(0.2, 5.0))
+    done = toy.run("dvc", "repro", "--quiet")
+
+    assert done.returncode == 0, done.stderr
+    assert toy.outputs() == undisturbed.outputs()
+    assert list(toy.root.rglob(".partial-*")) == []
+
+
+def kill_after(tree: Tree, seconds: float) -> None:
+    """Start `dvc repro`, then kill dvc itself, not its children."""
+    with subprocess.Popen(
+        ["dvc", "repro", "--quiet", "--force"],
+        cwd=tree.root,
+        env=tree.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_stage_does_not_outlive_the_dvc_that_started_it(toy: Tree) -> None:
+    toy.edit("params.yaml", "pause_s: 0.0", "pause_s: 30.0")
+    process = subprocess.Popen(
+        ["dvc", "repro", "--quiet", "toy-draw"],
+        cwd=toy.root,
+        env=toy.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    aside = toy.root / "data/toy/draw/.partial-draw/table.parquet"
+    wait_until(aside.exists)
+    process.kill()
+    process.wait()
+
+    wait_until(lambda: not stages_running_in(toy.root))
+    assert stages_running_in(toy.root) == []
+
+
+def wait_until(condition) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  # any callable
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def stages_running_in(folder: Path) -> list[int]:
+    import psutil
+
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if process.info["cwd"] == str(folder)
+        and "run" in (process.info["cmdline"] or [])
+        and process.pid != os.getpid()
+    ]

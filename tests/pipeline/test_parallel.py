@@ -1,0 +1,38 @@
+import pytest
+from worker_functions import die_on_three, draw
+
+from tissuetrace.pipeline.errors import InputError
+from tissuetrace.pipeline.parallel import parallel_map
+
+
+@pytest.mark.parametrize("workers", ["2", "3"])
+def test_the_number_of_workers_changes_no_byte(
+    monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setenv("TISSUETRACE_WORKERS", "1")
+    alone = parallel_map(draw, range(7), title="drawing")
+
+    monkeypatch.setenv("TISSUETRACE_WORKERS", workers)
+
+    assert parallel_map(draw, range(7), title="drawing") == alone
+
+
+def test_a_killed_worker_is_named_and_the_work_can_be_done_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TISSUETRACE_WORKERS", "2")
+
+    with pytest.raises(InputError, match=r"counting: a worker of 2 was killed .*SIGKILL"):
+        parallel_map(die_on_three, range(6), title="counting")
+
+    assert parallel_map(abs, range(6), title="counting") == list(range(6))
+
+
+@pytest.mark.parametrize("setting", ["0", "two", "-1", "1.5"])
+def test_a_wrong_number_of_workers_is_refused(
+    monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setenv("TISSUETRACE_WORKERS", setting)
+
+    with pytest.raises(InputError, match=r"TISSUETRACE_WORKERS: is .* above 0"):
+        parallel_map(abs, [1], title="counting")

@@ -1,0 +1,115 @@
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from annotated_types import Gt
+
+from tissuetrace.pipeline.errors import InputError
+from tissuetrace.pipeline.params import check_params, load_params, param_keys, stage_params
+from tissuetrace.pipeline.stage import Stage, exact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    levels: Annotated[int, Gt(1)]
+    angles: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    side_um: Annotated[float, Gt(0)]
+    label: Literal["any", "some"]
+    matrix: Matrix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    trees: Annotated[int, Gt(0)]
+
+
+def measure_stage() -> Stage:
+    return Stage(
+        function=print,
+        study="cells",
+        name="measure",
+        module="x",
+        summary="",
+        reads={},
+        writes={"out": exact("data/cells/measure/out", "")},
+        params={"params": Measure, "forest": Shared},
+        matrix=None,
+        gate=None,
+        resumes=False,
+    )
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    measure = {"side_um": 2, "label": "any", "matrix": {"levels": 8, "angles": [0, 45]}}
+    return {"cells": {"measure": {**measure, **changes}, "forest": {"trees": 100}}}
+
+
+def test_a_stage_is_given_frozen_values_of_the_declared_types() -> None:
+    found = stage_params(measure_stage(), content())
+
+    assert found == {
+        "params": Measure(side_um=2.0, label="any", matrix=Matrix(levels=8, angles=(0, 45))),
+        "forest": Shared(trees=100),
+    }
+    assert isinstance(found["params"].side_um, float)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sides_um": 3}, "cells.measure.sides_um: no such key; the nearest is 'side_um'"),
+        ({"side_um": "3"}, "cells.measure.side_um: is '3', should be a valid number"),
+        ({"side_um": -1}, "cells.measure.side_um: is -1, should be greater than 0"),
+        ({"label": "all"}, "cells.measure.label: is 'all', should be 'any' or 'some'"),
+        ({"matrix": {"levels": True, "angles": []}}, "cells.measure.matrix.levels: is "),
+        ({"matrix": {"levels": 8.5, "angles": []}}, "cells.measure.matrix.levels: is 8.5"),
+        ({"matrix": {"levels": 8}}, "cells.measure.matrix.angles: this key is missing"),
+        ({"matrix": {"levels": 8, "angels": [], "angles": []}}, "nearest is 'angles'"),
+    ],
+)
+def test_each_mistake_is_named_with_its_key_value_and_remedy(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        stage_params(measure_stage(), content(**changes))
+
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("params.yaml: 1 mistake")
+
+
+def test_all_mistakes_of_a_file_come_at_once() -> None:
+    wrong = content(side_um=-1, label="all", extra=1)
+    wrong["cells"]["forrest"] = {}
+    del wrong["cells"]["forest"]
+
+    with pytest.raises(InputError) as caught:
+        check_params([measure_stage()], wrong)
+
+    message = str(caught.value)
+    assert "5 mistakes" in message
+    assert "cells.forrest: no such section; the nearest is 'forest'" in message
+    assert "cells.forest: this section is missing" in message
+
+
+def test_dvc_tracks_the_fields_that_a_stage_is_given_and_no_others() -> None:
+    assert param_keys(measure_stage()) == [
+        "cells.forest.trees",
+        "cells.measure.label",
+        "cells.measure.matrix",
+        "cells.measure.side_um",
+    ]
+
+
+@pytest.mark.parametrize(("text", "message"), [("a: [", "no valid YAML"), ("- a", "section")])
+def test_a_file_that_is_no_mapping_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+
+    with pytest.raises(InputError, match=message) as caught:
+        load_params(tmp_path / "params.yaml")
+
+    assert "\n" not in str(caught.value)
