@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from numpy import ndarray
 
 from tissuetrace.pipeline.errors import InputError
 
-__all__ = ["bitmap_mistake", "read_bgr"]
+__all__ = ["bitmap_mistake", "pixels_or_reason", "read_bgr"]
 
 _HEADER_BYTES = 54  # the file's header (14) and the oldest image header (40)
 _BITS = 24
@@ -26,22 +27,23 @@ def read_bgr(path: Path) -> UInt8[ndarray, "height width 3"]:
     Raises:
         InputError: the file cannot be read, or OpenCV cannot decode it.
     """
+    pixels = pixels_or_reason(path)
+    if isinstance(pixels, str):
+        raise InputError(pixels, where=str(path), todo="Put back an undamaged copy")
+    return pixels
+
+
+def pixels_or_reason(path: Path) -> UInt8[ndarray, "height width 3"] | str:
+    """Read an image file as `read_bgr` does, or say why that fails, to list all bad files."""
     try:
         encoded = np.fromfile(path, dtype=np.uint8)
     except OSError as problem:
-        raise InputError(
-            f"cannot be read ({problem.strerror})", where=str(path), todo="Put the file back"
-        ) from problem
-    pixels: ndarray | None = None
-    if len(encoded):  # OpenCV refuses an empty buffer with an error of its own
-        pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_BGR)
+        return f"cannot be read ({problem.strerror})"
+    # OpenCV answers an empty buffer with an error of its own
+    pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR_BGR) if len(encoded) else None
     if pixels is None:
-        raise InputError(
-            f"{len(encoded)} bytes, and no image that OpenCV can decode",
-            where=str(path),
-            todo="Replace the file by an undamaged copy",
-        )
-    return pixels
+        return f"no image (found {len(encoded)} bytes that OpenCV cannot decode)"
+    return cast("ndarray", pixels)
 
 
 def bitmap_mistake(path: Path, *, size_px: int) -> str | None:
@@ -63,7 +65,7 @@ def bitmap_mistake(path: Path, *, size_px: int) -> str | None:
         length = path.stat().st_size
     except OSError as problem:
         raise InputError(
-            f"cannot be read ({problem.strerror})", where=str(path), todo="Put the file back"
+            f"cannot be read ({problem.strerror})", where=str(path), todo="Put back a readable copy"
         ) from problem
     if header[:2] != b"BM":
         return f"not a BMP (found first bytes {header[:2]!r}, expected b'BM')"

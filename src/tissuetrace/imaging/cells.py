@@ -21,6 +21,8 @@ __all__ = [
     "cell_mask",
     "component_areas",
     "measure_cell",
+    "measure_gray",
+    "smooth",
     "thumbnail",
     "to_gray",
 ]
@@ -63,26 +65,59 @@ def measure_cell(
 
     Args:
         bgr: a frame with one cell on black, channels blue, green, red.
-        reading: whether texture, intensity and edges are those of the whole frame, black
-            included (`image`), or of the cell's pixels alone (`cell`).
-        mask: which pixels are the cell's, see `cell_mask`.
+        reading: see `measure_gray`, as of `mask`, `aspect_ratio`, `glcm` and `canny`.
+        mask: which pixels are the cell's.
         aspect_ratio: of the ellipse of equal second moments, or of the upright box.
         blur: side of a Gaussian kernel that smooths the frame first (px); 0 for none.
         glcm: which pairs of pixels make the texture.
         canny: lower and upper threshold of the edges.
 
     Returns:
-        `FEATURES`, in their order. Area and perimeter in px, mean and standard deviation in gray
-        values from 0 to 255, the Sobel mean in gray values of the unscaled 3x3 kernel.
+        `FEATURES`, in their order; units as `measure_gray` says.
+
+    Raises:
+        ValueError: the frame holds no cell.
+    """
+    return measure_gray(
+        smooth(to_gray(bgr), width_px=blur),
+        reading=reading,
+        mask=mask,
+        aspect_ratio=aspect_ratio,
+        glcm=glcm,
+        canny=canny,
+    )
+
+
+def measure_gray(
+    gray: UInt8[ndarray, "height width"],
+    *,
+    reading: Reading,
+    mask: MaskMethod,
+    aspect_ratio: AspectRatio,
+    glcm: Cooccurrence,
+    canny: tuple[float, float],
+) -> Float64[ndarray, " 15"]:
+    """Measure one cell of which gray values are at hand.
+
+    Args:
+        gray: a frame with one cell on black.
+        reading: whether texture, intensity and edges are those of the whole frame, black
+            included (`image`), or of the cell's pixels alone (`cell`).
+        mask: which pixels are the cell's, see `cell_mask`.
+        aspect_ratio: of the ellipse of equal second moments, or of the upright box.
+        glcm: which pairs of pixels make the texture.
+        canny: lower and upper threshold of the edges, of |gx| + |gy| of the 3x3 Sobel kernel.
+
+    Returns:
+        `FEATURES`, in their order. Area and perimeter in px; mean, standard deviation and Sobel
+        mean (unscaled 3x3 kernel) in gray values; edge density as a share of the pixels.
 
     Raises:
         ValueError: the frame holds no cell.
 
-    Source: Swastika, Prilianti, Irawan, Setiawan, features of Table 1.
+    Source: Swastika, Prilianti, Irawan, Setiawan, the features of Table 1 and of the text; the
+    paper leaves open over which pixels texture and intensity are taken, hence `reading`.
     """
-    gray = to_gray(bgr)
-    if blur:
-        gray = cv2.GaussianBlur(gray, (blur, blur), 0)
     contour = outline(_foreground(gray, mask))
     if contour is None:
         raise ValueError("no pixel above 0, so no cell")
@@ -91,6 +126,16 @@ def measure_cell(
     if reading == "image":
         return np.concatenate([shape, _measure_image(gray, glcm=glcm, canny=canny)])
     return np.concatenate([shape, _measure_inside(gray, cell, glcm=glcm, canny=canny)])
+
+
+def smooth(
+    gray: UInt8[ndarray, "height width"], *, width_px: Literal[0, 3]
+) -> UInt8[ndarray, "height width"]:
+    """Blur with a Gaussian kernel of the given side, which lets black into the rim; 0 for none."""
+    if width_px == 0:
+        return gray
+    smoothed: UInt8[ndarray, "height width"] = cv2.GaussianBlur(gray, (width_px, width_px), 0)
+    return smoothed
 
 
 def to_gray(bgr: UInt8[ndarray, "height width 3"]) -> UInt8[ndarray, "height width"]:

@@ -89,14 +89,13 @@ def texture_inside(
 
 
 def _offsets(settings: Cooccurrence) -> Int64[ndarray, "pairs 2"]:
-    return np.array(
-        [
-            [round(turn(math.radians(angle)) * distance) for turn in (math.sin, math.cos)]
-            for distance in settings.distances
-            for angle in settings.angles_deg
-        ],
-        dtype=np.int64,
-    )
+    steps = [
+        [distance * math.sin(math.radians(angle)), distance * math.cos(math.radians(angle))]
+        for distance in settings.distances
+        for angle in settings.angles_deg
+    ]
+    # half a pixel counts as a whole one, as in scikit-image
+    return np.trunc(steps + np.copysign(0.5, steps)).astype(np.int64)
 
 
 def _quantise(gray: UInt8[ndarray, "rows columns"], levels: int) -> UInt8[ndarray, "rows columns"]:
