@@ -80,11 +80,14 @@ def _split_of(cells: pd.DataFrame, scheme: str, rng: np.random.Generator) -> np.
     names = np.array(["train", "validation", "test"])
     if scheme == "image":
         return names[rng.choice(3, len(cells), p=[0.4, 0.3, 0.3])]
-    return names[(cells["group"] % 3).to_numpy()]
+    return np.take(names, cells["group"].to_numpy() % 3)
 
 
 def _probability(labels: np.ndarray, rng: np.random.Generator, *, strength: float) -> np.ndarray:
-    return 1 / (1 + np.exp(-(rng.normal(size=len(labels)) + strength * (2 * labels - 1))))
+    guess: np.ndarray = 1 / (
+        1 + np.exp(-(rng.normal(size=len(labels)) + strength * (2 * labels - 1)))
+    )
+    return guess
 
 
 def _predictions(
