@@ -152,13 +152,26 @@ def _drifted(path: str, place: Path, source: Source, local: Local) -> list[str]:
     if (found.st_size, found.st_mtime_ns) == tuple(local.stamps.get(path, ())):
         return []
     if is_archive(path) and source.kind == "directory":
-        members, _ = list_archive(place, name=path, patterns=source.patterns)
-        now = {member.path: member.sha256 for member in members}
-        before = {file.path: file.sha256 for file in source.files if file.archive == path}
-        changed = sorted(name for name in before if now.get(name) != before[name])
-        return [f"{path}!{name}: changed" for name in changed]
+        return _drifted_archive(path, place, source)
     expected = next((file.sha256 for file in source.files if file.path == path), None)
     return [] if sha256_of(file_chunks(place)) == expected else [f"{path}: changed"]
+
+
+def _drifted_archive(path: str, place: Path, source: Source) -> list[str]:
+    # a member may stand in the list as the loose file that it repeats
+    expected = {file.path: file.sha256 for file in source.files}
+    found = {
+        member.path: member.sha256
+        for member in list_archive(place, name=path, patterns=source.patterns)[0]
+    }
+    gone = {file.path for file in source.files if file.archive == path} - set(found)
+    lines = dict.fromkeys(gone, "vanished")
+    for name, sha256 in found.items():
+        if name not in expected:
+            lines[name] = "appeared"
+        elif sha256 != expected[name]:
+            lines[name] = "changed"
+    return [f"{path}!{name}: {what}" for name, what in sorted(lines.items())]
 
 
 def _read(place: Path, patterns: Sequence[str]) -> tuple[Listing, Local, Kind]:
