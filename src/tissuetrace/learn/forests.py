@@ -97,7 +97,7 @@ def out_of_fold(
     fit: Callable[[Features, Labels], Classifier],
     features: Features,
     labels: Labels,
-    folds: Sequence[tuple[Int[ndarray, " train"], Int[ndarray, " test"]]],
+    folds: Sequence[tuple[Int[ndarray, " _"], Int[ndarray, " _"]]],
 ) -> tuple[Int[ndarray, " item"], Float[ndarray, " item"]]:
     """Let every item be judged by a model that was fitted without its fold.
 

@@ -70,10 +70,12 @@ def test_every_cell_is_judged_once_by_each_model_scheme_and_reading(
 
 
 def test_groups_stay_whole_in_the_subject_scheme_and_not_in_the_other(found: pd.DataFrame) -> None:
-    spread = found.groupby(["scheme", "group"])["fold"].agg(lambda part: len(set(part)))
+    pairs = found[["scheme", "group", "fold"]].drop_duplicates()
+    folds_of_group = pairs.value_counts(["scheme", "group"]).reset_index()
 
-    assert set(spread.loc["subject"]) == {1}
-    assert max(spread.loc["image"]) > 1
+    by_subject = folds_of_group["scheme"] == "subject"
+    assert set(folds_of_group.loc[by_subject, "count"]) == {1}
+    assert max(folds_of_group.loc[~by_subject, "count"]) > 1
 
 
 def test_all_models_of_a_scheme_share_the_folds(found: pd.DataFrame) -> None:
