@@ -19,29 +19,10 @@ from tissuetrace.pipeline import machine
 from tissuetrace.pipeline.files import read_json, write_json
 from tissuetrace.pipeline.hashing import digest
 
-__all__ = ["RUN_FILE", "find_runs", "read_run", "run_mistakes", "write_run"]
-
-RUN_FILE = "run.json"
+__all__ = ["write_run"]
 
 _LIBRARIES = ("tissuetrace", "numpy", "scikit-learn", "torch", "lightning-fabric")
 _SOURCES_OF_A_RESULT = ("src", "params.yaml", "dvc.yaml", "sources", "requirements")
-_KEYS = {
-    "study": str,
-    "variant": str,
-    "parameters": dict,
-    "metrics": dict,
-    "history": list,
-    "children": list,
-    "inputs": dict,
-    "files": dict,
-    "gate": str,
-    "git": dict,
-    "versions": dict,
-    "locks": dict,
-    "machine": dict,
-    "started": str,
-    "ended": str,
-}
 
 
 def write_run(  # noqa: PLR0913  # one argument for each thing that a run is made of
@@ -74,7 +55,9 @@ def write_run(  # noqa: PLR0913  # one argument for each thing that a run is mad
     Raises:
         ValueError: a name or a number that cannot be recorded, or a file elsewhere.
     """
-    _check(path, variant, files, [{"metrics": metrics, "history": history}, *children])
+    top = {"parameters": parameters, "metrics": metrics, "history": history}
+    _check_names(path, variant, files)
+    _check_parts([top, *children])
     content = {
         "study": study,
         "variant": variant,
@@ -95,53 +78,39 @@ def write_run(  # noqa: PLR0913  # one argument for each thing that a run is mad
     write_json(content, path)
 
 
-def find_runs(root: Path, study: str) -> list[Path]:
-    """Return every `run.json` of a study below the project's folder, sorted.
-
-    What a running or killed stage has aside (`.partial-…`) is no run yet.
-    """
-    found = (root / "data" / study).glob(f"*/**/{RUN_FILE}")
-    return sorted(path for path in found if not _is_aside(path.relative_to(root)))
-
-
-def read_run(path: Path) -> dict[str, Any]:
-    """Read a run.
-
-    Raises:
-        InputError: the file is no JSON.
-    """
-    content: dict[str, Any] = read_json(path)
-    return content
-
-
-def run_mistakes(content: object) -> list[str]:
-    """Say what keeps a file's content from being a run."""
-    if not isinstance(content, dict):
-        return [f"found {type(content).__name__}, expected an object"]
-    return [
-        f"{key}: found {type(content.get(key)).__name__}, expected {kind.__name__}"
-        for key, kind in _KEYS.items()
-        if not isinstance(content.get(key), kind)
-    ]
-
-
-def _check(
-    path: Path, variant: str, files: Sequence[Path], parts: Sequence[Mapping[str, Any]]
-) -> None:
+def _check_names(path: Path, variant: str, files: Sequence[Path]) -> None:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", variant):
         raise ValueError(f"variant {variant!r} may hold letters, digits, '.', '_' and '-' only")
     elsewhere = [str(file) for file in files if file.parent != path.parent]
     if elsewhere:
         raise ValueError(f"not beside {path}: {', '.join(elsewhere)}")
+
+
+def _check_parts(parts: Sequence[Mapping[str, Any]]) -> None:
     numbers = [
-        (name, value)
+        item
         for part in parts
         for row in [part.get("metrics", {}), *part.get("history", [])]
-        for name, value in row.items()
+        for item in row.items()
     ]
     infinite = sorted({name for name, value in numbers if not math.isfinite(value)})
     if infinite:
         raise ValueError(f"no finite number: {', '.join(infinite)}")
+    unknown = sorted({name for name, _ in numbers if not re.fullmatch(r"[\w.\- :/]+", name)})
+    if unknown:
+        raise ValueError(f"MLflow takes no metric of the name {', '.join(unknown)}")
+    texts = [text for part in parts for text in _texts(part.get("parameters", {}))]
+    private = [text for text in texts if Path(text).is_absolute()]
+    if private:
+        raise ValueError(f"a parameter is a path of this machine: {', '.join(private)}")
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for part in value.values() for text in _texts(part)]
+    if isinstance(value, list | tuple):
+        return [text for part in value for text in _texts(part)]
+    return [value] if isinstance(value, str) else []
 
 
 def _numbers(row: Mapping[str, float]) -> dict[str, float]:
@@ -235,7 +204,3 @@ def _process_start() -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _is_aside(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
