@@ -134,6 +134,10 @@ def _write_folds(cells: pd.DataFrame, rng: np.random.Generator) -> None:
                 named = {"reading": reading, "scheme": scheme, "model": model}
                 part = cells.assign(item=cells["name"], fold=0, probability=guess, **named)
                 parts.append(part)
+    for name in STRATEGIES:
+        guess = _probability(cells["label"].to_numpy(), rng, strength=0.8)
+        named = {"reading": "image", "scheme": "subject", "model": name}
+        parts.append(cells.assign(item=cells["name"], fold=0, probability=guess, **named))
     columns = ["item", "subject", "group", "label", "scheme", "fold", "reading", "model"]
     folds = pd.concat(parts, ignore_index=True)[[*columns, "probability"]]
     write_table(folds, HOME / "folds/folds.parquet")

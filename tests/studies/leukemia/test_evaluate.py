@@ -272,3 +272,15 @@ def test_accuracy_by_group_adds_up_to_the_accuracy(done: dict[str, Path]) -> Non
     place = {"source": "test", "scheme": "subject", "model": "cnn"}
     wanted = scored(done, metric="accuracy", **place)["value"]
     assert np.average(of_cnn["accuracy"], weights=of_cnn["items"]) == pytest.approx(wanted)
+
+
+def test_strategies_are_also_compared_over_all_groups(done: dict[str, Path]) -> None:
+    place = {"source": "folds_image", "scheme": "subject"}
+
+    gain = scored(done, metric="auc_minus_none", model="smote", **place)
+
+    smote = scored(done, metric="auc", model="smote", **place)["value"]
+    assert gain["value"] == pytest.approx(
+        smote - scored(done, metric="auc", model="none", **place)["value"]
+    )
+    assert gain["groups"] == 26

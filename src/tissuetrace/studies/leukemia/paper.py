@@ -71,6 +71,16 @@ class Confusion:
         return self.tn / (self.tn + self.fp)
 
     @property
+    def precision(self) -> float:
+        """Share of cells called ALL that are, 0 to 1."""
+        return self.tp / (self.tp + self.fp)
+
+    @property
+    def precision_normal(self) -> float:
+        """Share of cells called normal that are, 0 to 1."""
+        return self.tn / (self.tn + self.fn)
+
+    @property
     def false_positive_rate(self) -> float:
         """Share of normal cells called ALL, 0 to 1."""
         return self.fp / (self.tn + self.fp)

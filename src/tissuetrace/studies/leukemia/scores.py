@@ -56,6 +56,9 @@ _GAPS = ("auc", "accuracy", "specificity")
 _COMPARED = ("auc", "accuracy", "specificity", "sensitivity")
 _OVER_SEEDS = ("auc", "accuracy", "false_positive_rate")
 
+_GAINS: dict[str, Statistic] = {
+    f"{name}_minus_none": getattr(measures, name) for name in _OF_STRATEGIES
+}
 _NAN = float("nan")
 
 Row = dict[str, Any]
@@ -105,6 +108,14 @@ def score_folds(folds: pd.DataFrame, *, draws: int, seed: int) -> pd.DataFrame:
             pair = _paired(schemes["image"], schemes["subject"])
             gaps = {f"{name}_gap": _measure(name) for name in _GAPS}
             rows += _differences(pair, place, gaps, draws=draws, seed=seed)
+    for (reading, scheme), items in folds.groupby(["reading", "scheme"]):
+        models = {str(name): part for name, part in items.groupby("model", sort=False)}
+        if "none" in models:
+            none = models.pop("none")
+            for model in sorted(set(models) - {"forest", "area"}):
+                place = {"source": f"folds_{reading}", "scheme": scheme, "model": model}
+                pair = _paired(models[model], none)
+                rows += _differences(pair, place, _GAINS, draws=draws, seed=seed)
     return _table(rows)
 
 
@@ -126,8 +137,7 @@ def score_strategies(
             if name != "none" and "none" in parts:
                 none = parts["none"]
                 pair = _paired(test, none[none["split"] == "test"])
-                gains = {f"{metric}_minus_none": _measure(metric) for metric in _OF_STRATEGIES}
-                rows += _differences(pair, place, gains, draws=draws, seed=seed)
+                rows += _differences(pair, place, _GAINS, draws=draws, seed=seed)
     return _table(rows)
 
 

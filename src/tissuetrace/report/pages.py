@@ -1,0 +1,147 @@
+"""One HTML page that holds all it shows: style, tables and figures, and loads nothing."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from tissuetrace.report.tables import Table
+
+__all__ = [
+    "Block",
+    "Bullets",
+    "Commands",
+    "Page",
+    "Paragraph",
+    "Picture",
+    "Section",
+    "TableBlock",
+    "render",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text."""
+
+    text: str
+    kind: Literal["paragraph"] = "paragraph"
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """A list, one text an entry."""
+
+    items: Sequence[str]
+    kind: Literal["bullets"] = "bullets"
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Lines to type, as they stand."""
+
+    lines: Sequence[str]
+    kind: Literal["commands"] = "commands"
+
+
+@dataclass(frozen=True, slots=True)
+class TableBlock:
+    """A table with its caption and the name of its CSV file."""
+
+    table: Table
+    kind: Literal["table"] = "table"
+
+    @property
+    def anchor(self) -> str:
+        """Target of a link within the page."""
+        return f"table-{self.table.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A figure.
+
+    Args:
+        file: PNG whose bytes go into the page.
+        title: short heading.
+        caption: what is drawn, and what the intervals resample.
+        alternative: what it shows, for those who do not see it.
+    """
+
+    file: Path
+    title: str
+    caption: str
+    alternative: str
+    kind: Literal["picture"] = "picture"
+
+    @property
+    def source(self) -> str:
+        """The image as a data URI."""
+        content = base64.b64encode(self.file.read_bytes()).decode("ascii")
+        return f"data:image/png;base64,{content}"
+
+    @property
+    def anchor(self) -> str:
+        """Target of a link within the page."""
+        return f"figure-{self.file.stem}"
+
+
+Block = Paragraph | Bullets | Commands | TableBlock | Picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of a page.
+
+    Args:
+        anchor: target of links, unique in the page.
+        title: heading.
+        blocks: what stands in it, in order.
+    """
+
+    anchor: str
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A report.
+
+    Args:
+        title: of the page.
+        subtitle: one line below it.
+        notice: a caution above all else, empty where there is none.
+        answer: the headline, one sentence an entry.
+        figures: key numbers, each a value and what it is.
+        sections: the rest.
+        footer: last line.
+    """
+
+    title: str
+    subtitle: str
+    notice: str
+    answer: Sequence[str]
+    figures: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    sections: Sequence[Section]
+    footer: str
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML; text is escaped, the only script or link is none."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_resource("page.html"))
+    # our own style sheet, in which an escaped quote would break
+    style = Markup(_resource("page.css"))  # noqa: S704  # shipped with the package
+    return template.render(page=page, style=style)
+
+
+def _resource(name: str) -> str:
+    return (files("tissuetrace.report") / name).read_text(encoding="utf-8")
