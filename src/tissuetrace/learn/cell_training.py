@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float32, Float64, Int64, UInt8
 from numpy import ndarray
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Generator, Tensor
 
 from tissuetrace.learn.augmentation import Augmentation
@@ -181,7 +181,8 @@ def save_classifier(classifier: CellClassifier, path: Path) -> None:
     # one entry: safetensors writes several in an order that changes from process to process
     metadata: dict[str, str] = {"block": classifier.block}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({**weights, **constants}, path, metadata=metadata)
+    # safetensors' own writer makes a file that nobody else may read
+    path.write_bytes(save({**weights, **constants}, metadata=metadata))
 
 
 def load_classifier(path: Path) -> CellClassifier:

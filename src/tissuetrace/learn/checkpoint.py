@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,18 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
+    if not zipfile.is_zipfile(path):  # torch guesses at older formats and warns
+        raise _no_checkpoint(path, "damaged")
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as problem:
-        reason = str(problem).partition("\n")[0]
-        raise InputError(
-            f"no checkpoint ({reason})",
-            where=str(path),
-            todo="Remove it, then the training starts again from its first epoch",
-        ) from problem
+        raise _no_checkpoint(path, str(problem).partition("\n")[0]) from problem
     return content
+
+
+def _no_checkpoint(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"no checkpoint ({reason})",
+        where=str(path),
+        todo="Remove it, then the training starts again from its first epoch",
+    )
