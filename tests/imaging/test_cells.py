@@ -23,9 +23,9 @@ from tissuetrace.imaging.cells import (
 from tissuetrace.imaging.cooccurrence import PROPERTIES, Cooccurrence
 
 GLCM = Cooccurrence(
-    distances=(1,), angles_deg=(0, 45, 90, 135), levels=256, symmetric=True, normed=True
+    distances=(1,), angles_deg=(0.0, 45.0, 90.0, 135.0), levels=256, symmetric=True, normed=True
 )
-CANNY: dict[Reading, tuple[float, float]] = {"image": (100, 200), "cell": (30, 60)}
+CANNY: dict[Reading, tuple[float, float]] = {"image": (100.0, 200.0), "cell": (30.0, 60.0)}
 
 
 def measured(
@@ -136,7 +136,9 @@ def test_the_box_of_the_image_reading_stands_for_the_frame(centre: tuple[int, in
 
 def test_long_steps_need_a_wider_rim() -> None:
     gray = cell(4)
-    far = Cooccurrence(distances=(9,), angles_deg=(0, 90), levels=256, symmetric=False, normed=True)
+    far = Cooccurrence(
+        distances=(9,), angles_deg=(0.0, 90.0), levels=256, symmetric=False, normed=True
+    )
 
     found = measured(gray, glcm=far)
 
@@ -314,7 +316,7 @@ def test_a_blurred_frame_is_measured_as_the_smoothed_one() -> None:
         aspect_ratio="ellipse",
         blur=3,
         glcm=GLCM,
-        canny=(100, 200),
+        canny=(100.0, 200.0),
     )
 
     assert found.tolist() == list(measured(smooth(gray, width_px=3)).values())

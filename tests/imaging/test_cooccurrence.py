@@ -20,7 +20,7 @@ from tissuetrace.imaging.cooccurrence import (
 )
 
 DEFAULT = Cooccurrence(
-    distances=(1,), angles_deg=(0, 45, 90, 135), levels=256, symmetric=True, normed=True
+    distances=(1,), angles_deg=(0.0, 45.0, 90.0, 135.0), levels=256, symmetric=True, normed=True
 )
 
 
@@ -96,7 +96,9 @@ def test_random_frames_agree_with_scikit_image(seed: int) -> None:
 
 @pytest.mark.parametrize("levels", [2, 7, 64, 256])
 @pytest.mark.parametrize("distances", [(1,), (2,), (1, 3, 5)])
-@pytest.mark.parametrize("angles", [(0,), (45,), (0, 45, 90, 135), (30, 200, 315)])
+@pytest.mark.parametrize(
+    "angles", [(0.0,), (45.0,), (0.0, 45.0, 90.0, 135.0), (30.0, 200.0, 315.0)]
+)
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("normed", [True, False])
 def test_the_box_stands_for_the_frame_in_all_options(
@@ -121,7 +123,7 @@ def test_the_box_stands_for_the_frame_in_all_options(
 @pytest.mark.parametrize("angle", range(0, 360, 5))
 def test_steps_are_rounded_as_scikit_image_rounds_them(angle: int) -> None:
     settings = Cooccurrence(
-        distances=(1, 3, 5), angles_deg=(angle,), levels=256, symmetric=False, normed=True
+        distances=(1, 3, 5), angles_deg=(float(angle),), levels=256, symmetric=False, normed=True
     )
     frame = blob(angle)
 
@@ -152,7 +154,11 @@ def test_the_cell_alone_agrees_with_the_definition_written_out() -> None:
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_a_mask_of_everything_changes_nothing(*, symmetric: bool) -> None:
     settings = Cooccurrence(
-        distances=(1, 2), angles_deg=(0, 45, 90, 135), levels=32, symmetric=symmetric, normed=True
+        distances=(1, 2),
+        angles_deg=(0.0, 45.0, 90.0, 135.0),
+        levels=32,
+        symmetric=symmetric,
+        normed=True,
     )
     gray = blob(4)
 
@@ -194,7 +200,9 @@ def test_a_quarter_turn_swaps_directions_only() -> None:
 
 def test_two_stripes_in_closed_form() -> None:
     stripes = np.tile(np.array([10, 40], np.uint8), (4, 3))
-    across = Cooccurrence(distances=(1,), angles_deg=(0,), levels=256, symmetric=True, normed=True)
+    across = Cooccurrence(
+        distances=(1,), angles_deg=(0.0,), levels=256, symmetric=True, normed=True
+    )
 
     found = texture(stripes, frame=stripes.shape, settings=across)
 
@@ -230,7 +238,7 @@ def test_one_gray_value_or_no_pair_gives_the_limits(
 
 def test_pairs_reach_as_far_as_the_longest_step() -> None:
     settings = Cooccurrence(
-        distances=(1, 7), angles_deg=(45, 90), levels=256, symmetric=True, normed=True
+        distances=(1, 7), angles_deg=(45.0, 90.0), levels=256, symmetric=True, normed=True
     )
 
     assert reach(settings) == 7
@@ -246,7 +254,7 @@ def test_a_package_that_cannot_be_written_gives_the_same_bytes(tmp_path: Path) -
     (tmp_path / "home").write_text("")
     program = (
         "import numpy as np, copied_cooccurrence as c\n"
-        "s = c.Cooccurrence(distances=(1,), angles_deg=(0, 45), levels=256,"
+        "s = c.Cooccurrence(distances=(1,), angles_deg=(0.0, 45.0), levels=256,"
         " symmetric=True, normed=True)\n"
         "g = np.random.default_rng(0).integers(0, 256, (20, 20)).astype(np.uint8)\n"
         "print(c.texture(g, frame=(30, 30), settings=s).tobytes().hex())\n"
@@ -270,7 +278,7 @@ def test_a_package_that_cannot_be_written_gives_the_same_bytes(tmp_path: Path) -
     )
 
     settings = Cooccurrence(
-        distances=(1,), angles_deg=(0, 45), levels=256, symmetric=True, normed=True
+        distances=(1,), angles_deg=(0.0, 45.0), levels=256, symmetric=True, normed=True
     )
     gray = np.random.default_rng(0).integers(0, 256, (20, 20)).astype(np.uint8)
     here = texture(gray, frame=(30, 30), settings=settings)
