@@ -54,7 +54,7 @@ def column_mistakes(path: Path, columns: Mapping[str, str]) -> list[str]:
     """Compare a table's columns with a declaration of `name → "dtype: meaning"`."""
     import pyarrow.parquet as pq
 
-    found = {field.name: str(field.type) for field in pq.read_schema(path)}
+    found = {field.name: str(field.type).replace("element: ", "") for field in pq.read_schema(path)}
     declared = {name: text.partition(":")[0] for name, text in columns.items()}
     if list(found) == list(declared) and found == declared:
         return []
