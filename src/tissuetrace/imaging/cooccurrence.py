@@ -149,8 +149,22 @@ def _compile(function: Callable[P, R]) -> Callable[P, R]:
         return cast("Callable[P, R]", numba.njit(function))
 
 
-# A checker of shapes would wrap what numba has to read, hence no_type_check. Pixels become int64
-# before any arithmetic: int(uint8) stays unsigned in numba, and a difference would wrap.
+# A checker of shapes would wrap what numba has to read, hence no_type_check. Gray values are only
+# indices here, unsigned, which spares the test for negative ones; arithmetic is done on int64,
+# since int(uint8) stays unsigned in numba and a difference would wrap.
+
+
+@_compile
+@no_type_check
+def _shifted(field: ndarray, down: int, right: int) -> tuple[ndarray, ndarray]:
+    """Return the first and the second pixels of all pairs of one offset."""
+    rows, columns = field.shape
+    return (
+        field[
+            max(0, -down) : min(rows, rows - down), max(0, -right) : min(columns, columns - right)
+        ],
+        field[max(0, down) : min(rows, rows + down), max(0, right) : min(columns, columns + right)],
+    )
 
 
 @_compile
@@ -194,24 +208,24 @@ def _count(
     frame: tuple[int, int],
     offsets: Int64[ndarray, "pairs 2"],
 ) -> tuple[Int64[ndarray, "pairs 10"], Float64[ndarray, " pairs"]]:
-    rows, columns = levels.shape
     counts = np.zeros((256, 256), dtype=np.int64)
     present = np.zeros(256, dtype=np.bool_)
+    for level in levels.flat:
+        present[np.uintp(level)] = True
     present[0] = True
-    for row in range(rows):
-        for column in range(columns):
-            present[np.int64(levels[row, column])] = True
     sums = np.zeros((len(offsets), 10), dtype=np.int64)
     homogeneity = np.zeros(len(offsets))
     for pair in range(len(offsets)):
         down, right = offsets[pair, 0], offsets[pair, 1]
-        for row in range(max(0, -down), min(rows, rows - down)):
-            for column in range(max(0, -right), min(columns, columns - right)):
-                first = np.int64(levels[row, column])
-                counts[first, np.int64(levels[row + down, column + right])] += 1
-        in_box = max(0, rows - abs(down)) * max(0, columns - abs(right))
-        in_frame = max(0, frame[0] - abs(down)) * max(0, frame[1] - abs(right))
-        counts[0, 0] += in_frame - in_box
+        here, there = _shifted(levels, down, right)
+        black = max(0, frame[0] - abs(down)) * max(0, frame[1] - abs(right))
+        for row in range(here.shape[0]):
+            first, second = here[row], there[row]
+            for column in range(len(first)):
+                if first[column] | second[column]:
+                    counts[np.uintp(first[column]), np.uintp(second[column])] += 1
+                    black -= 1
+        counts[0, 0] = black
         homogeneity[pair] = _sweep(counts, present, sums[pair])
     return sums, homogeneity
 
@@ -223,21 +237,20 @@ def _count_inside(
     inside: Bool[ndarray, "rows columns"],
     offsets: Int64[ndarray, "pairs 2"],
 ) -> tuple[Int64[ndarray, "pairs 10"], Float64[ndarray, " pairs"]]:
-    rows, columns = levels.shape
     counts = np.zeros((256, 256), dtype=np.int64)
     present = np.zeros(256, dtype=np.bool_)
-    for row in range(rows):
-        for column in range(columns):
-            if inside[row, column]:
-                present[np.int64(levels[row, column])] = True
+    for level in levels.flat:
+        present[np.uintp(level)] = True
     sums = np.zeros((len(offsets), 10), dtype=np.int64)
     homogeneity = np.zeros(len(offsets))
     for pair in range(len(offsets)):
-        down, right = offsets[pair, 0], offsets[pair, 1]
-        for row in range(max(0, -down), min(rows, rows - down)):
-            for column in range(max(0, -right), min(columns, columns - right)):
-                if inside[row, column] and inside[row + down, column + right]:
-                    first = np.int64(levels[row, column])
-                    counts[first, np.int64(levels[row + down, column + right])] += 1
+        here, there = _shifted(levels, offsets[pair, 0], offsets[pair, 1])
+        here_inside, there_inside = _shifted(inside, offsets[pair, 0], offsets[pair, 1])
+        for row in range(here.shape[0]):
+            first, second = here[row], there[row]
+            first_inside, second_inside = here_inside[row], there_inside[row]
+            for column in range(len(first)):
+                if first_inside[column] & second_inside[column]:
+                    counts[np.uintp(first[column]), np.uintp(second[column])] += 1
         homogeneity[pair] = _sweep(counts, present, sums[pair])
     return sums, homogeneity
