@@ -1,0 +1,117 @@
+"""The order of the report's page: answer, tables, figures, the gate, how to trace a number."""
+
+from collections.abc import Mapping, Sequence
+
+from tissuetrace.report.pages import (
+    Block,
+    Bullets,
+    Commands,
+    Page,
+    Paragraph,
+    Picture,
+    Section,
+    TableBlock,
+)
+from tissuetrace.report.tables import Table
+from tissuetrace.studies.leukemia import comparison, findings, wording
+from tissuetrace.studies.leukemia.outcome import Outcome
+
+__all__ = ["all_tables", "compose"]
+
+_READING_HELP = (
+    "ALL: leukemic blast, the positive class. Normal: normal precursor, hem in file names.",
+    "AUC: chance that an ALL cell gets a higher probability than a normal one; 0.5 is a coin.",
+    "False-positive rate: share of normal cells called ALL. Sensitivity: share of ALL cells found.",
+    "[low, high]: 95 % interval from drawing whole groups of linked subjects again and again.",
+    "It tells how a number moves with other subjects; another training has a table of its own.",
+)
+
+
+def all_tables(outcome: Outcome) -> dict[str, Table]:
+    """Return every table of the report by name, in the order of the page."""
+    tables = [
+        findings.headline_table(outcome),
+        findings.model_table(outcome),
+        findings.difference_table(outcome),
+        findings.leakage_table(outcome),
+        *([findings.recovery_table(outcome)] if outcome.is_phantom else []),
+        findings.threshold_table(outcome),
+        findings.strategy_table(outcome),
+        findings.seed_table(outcome),
+        *comparison.comparison_tables(outcome),
+        comparison.contradiction_table(),
+        wording.deviation_table(outcome),
+        *findings.gate_tables(outcome),
+    ]
+    return {table.name: table for table in tables}
+
+
+def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Picture]) -> Page:
+    """Put tables and figures in order, between the answer and the way back to the images."""
+    ours = ["models", "differences", "leakage", "recovery", "thresholds", "imbalance", "seeds"]
+    gate = ["gate_rules", "gate_counts"]
+    apart = {*ours, *gate, "headline", "contradictions", "deviations"}
+    published = [name for name in tables if name not in apart]
+    sections = [
+        Section(anchor="ours", title="What we found", blocks=_blocks(tables, ours)),
+        Section(
+            anchor="paper",
+            title="The paper's tables beside ours",
+            blocks=_blocks(tables, published),
+        ),
+        Section(
+            anchor="contradictions",
+            title="Contradictions and deviations",
+            blocks=_blocks(tables, ["contradictions", "deviations"]),
+        ),
+        Section(anchor="figures", title="Figures", blocks=list(pictures)),
+        Section(
+            anchor="gate",
+            title="Was the data fit to train on?",
+            blocks=[Paragraph(_verdict(outcome)), *_blocks(tables, gate)],
+        ),
+        Section(
+            anchor="trace",
+            title="Where does a number come from?",
+            blocks=[
+                Paragraph(
+                    "Every table here is also a CSV file, every figure a PNG file, beside this "
+                    "page. To follow one number back to the images by hand, from the project's "
+                    "folder, with the project's Python:"
+                ),
+                Commands(wording.TRACE),
+            ],
+        ),
+        Section(anchor="words", title="How to read the numbers", blocks=[Bullets(_READING_HELP)]),
+    ]
+    return Page(
+        title="Leukemic blast or normal precursor? Random forest against CNN",
+        subtitle=wording.subtitle(outcome),
+        notice=wording.NOTICE if outcome.is_phantom else "",
+        answer=wording.answer(outcome),
+        figures=wording.key_figures(outcome),
+        sections=sections,
+        footer=f"tissuetrace, study leukemia. Gate token {outcome.token['token'][:16]}. "
+        f"{_licence(outcome)}",
+    )
+
+
+def _blocks(tables: Mapping[str, Table], names: Sequence[str]) -> list[Block]:
+    return [TableBlock(tables[name]) for name in names if name in tables]
+
+
+def _verdict(outcome: Outcome) -> str:
+    found = outcome.evidence["findings"]
+    broken = sum(not one["held"] for one in found)
+    return (
+        f"The gate's verdict is {outcome.token['verdict']!r}: {len(found)} rules, {broken} of them "
+        "not held as a warning. The token binds the verdict to data, rules and code; it was "
+        "checked again when this page was written, and with it the tables and images that the "
+        "page reads."
+    )
+
+
+def _licence(outcome: Outcome) -> str:
+    parts = [outcome.origin.get("licence"), outcome.origin.get("doi")]
+    known = ", ".join(str(part) for part in parts if part)
+    return f"Images: {known}." if known else ""

@@ -1,0 +1,149 @@
+"""Tell what was found, beside what the paper says: one page, its figures and its tables."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tissuetrace.pipeline.errors import GateRefused
+from tissuetrace.pipeline.files import read_json, read_table
+from tissuetrace.pipeline.gate import token_mistakes
+from tissuetrace.pipeline.hashing import digest
+from tissuetrace.pipeline.stage import stage, tolerance
+from tissuetrace.studies.leukemia.evaluate import Evaluate
+from tissuetrace.studies.leukemia.featurize import Featurize
+from tissuetrace.studies.leukemia.train_cnn import Cnn
+from tissuetrace.studies.leukemia.train_forest import Forest
+
+__all__ = ["report"]
+
+EVALUATE = "data/leukemia/evaluate"
+
+
+@stage(
+    reads={
+        "scores": f"{EVALUATE}/scores.parquet",
+        "predictions": f"{EVALUATE}/predictions.parquet",
+        "subjects": f"{EVALUATE}/subjects.parquet",
+        "recovered": f"{EVALUATE}/recovery.parquet",
+        "roc": f"{EVALUATE}/roc.csv",
+        "precision_recall": f"{EVALUATE}/precision_recall.csv",
+        "calibration": f"{EVALUATE}/calibration.csv",
+        "referral": f"{EVALUATE}/referral.csv",
+        "importances": "data/leukemia/explain/importances.parquet",
+        "correlations": "data/leukemia/explain/correlations.parquet",
+        "evidence": "data/leukemia/validate/evidence.json",
+        "token": "data/leukemia/validate/token.json",
+        "origin": "data/leukemia/fetch/source.json",
+        "images": "data/leukemia/fetch/images",
+        "table": "data/leukemia/ingest/table.parquet",
+    },
+    writes={
+        "pages": tolerance(
+            "reports/leukemia",
+            "index.html (self-contained), figures/*.png, tables/*.csv",
+            within=1e-3,
+        ),
+    },
+    params={"evaluate": Evaluate, "featurize": Featurize, "forest": Forest, "cnn": Cnn},
+)
+def report(  # noqa: PLR0913  # every input and output of the declaration
+    *,
+    scores: Path,
+    predictions: Path,
+    subjects: Path,
+    recovered: Path,
+    roc: Path,
+    precision_recall: Path,
+    calibration: Path,
+    referral: Path,
+    importances: Path,
+    correlations: Path,
+    evidence: Path,
+    token: Path,
+    origin: Path,
+    images: Path,
+    table: Path,
+    pages: Path,
+    evaluate: Evaluate,
+    featurize: Featurize,
+    forest: Forest,
+    cnn: Cnn,
+) -> None:
+    """Check the lane's token, then write page, figures and tables.
+
+    Raises:
+        GateRefused: the token was changed, says "fail", or does not fit what the page reads.
+    """
+    import pandas as pd
+
+    from tissuetrace.report.pages import render
+    from tissuetrace.studies.leukemia.gallery import gallery
+    from tissuetrace.studies.leukemia.illustrations import illustrations
+    from tissuetrace.studies.leukemia.layout import all_tables, compose
+    from tissuetrace.studies.leukemia.outcome import Outcome, Settings
+
+    sealed = read_json(token)
+    check_token(sealed, [images, table])
+    curves = {path.stem: path for path in (roc, precision_recall, calibration, referral)}
+    outcome = Outcome(
+        origin=read_json(origin),
+        scores=read_table(scores),
+        predictions=read_table(predictions),
+        subjects=read_table(subjects),
+        recovered=read_table(recovered),
+        curves={name: pd.read_csv(path) for name, path in curves.items()},
+        importances=read_table(importances),
+        correlations=read_table(correlations),
+        evidence=read_json(evidence),
+        token=sealed,
+        settings=Settings(evaluate=evaluate, featurize=featurize, forest=forest, cnn=cnn),
+    )
+    paths: dict[str, str] = dict(read_table(table, ["name", "path"]).itertuples(index=False))
+    tables = all_tables(outcome)
+    drawn = [*illustrations(outcome), gallery(outcome, paths, images)]
+    page = compose(outcome, tables, _draw(drawn, pages / "figures", note=outcome.note))
+    _write_tables(list(tables.values()), pages / "tables", origin=outcome.origin_in_words)
+    (pages / "index.html").write_text(render(page), encoding="utf-8")
+
+
+def check_token(sealed: Mapping[str, Any], inputs: Sequence[Path]) -> None:
+    """Refuse to tell of data that the gate has not let pass.
+
+    Raises:
+        GateRefused: lists all that does not fit.
+    """
+    mistakes = token_mistakes(sealed)
+    if not mistakes and sealed["verdict"] != "pass":
+        mistakes = [f"the verdict is {sealed['verdict']!r}"]
+    for path in inputs:
+        seen = sealed.get("inputs", {}).get(str(path))
+        if seen is None or digest(path).sha256 != seen["sha256"]:
+            mistakes.append(f"{path} is not what the gate has seen")
+    if mistakes:
+        raise GateRefused(
+            "; ".join(mistakes),
+            where="leukemia.report",
+            todo="No page was written. Run tissuetrace repro leukemia",
+        )
+
+
+def _draw(drawn: Sequence[Any], folder: Path, *, note: str) -> list[Any]:
+    from tissuetrace.report.figures import figure_style, save_figure
+    from tissuetrace.report.pages import Picture
+
+    pictures = []
+    with figure_style():
+        for one in drawn:
+            file = folder / f"{one.name}.png"
+            save_figure(one.draw(), file, note=note)
+            words = {"title": one.title, "caption": one.caption, "alternative": one.alternative}
+            pictures.append(Picture(file=file, **words))
+    return pictures
+
+
+def _write_tables(tables: Sequence[Any], folder: Path, *, origin: str) -> None:
+    from tissuetrace.report.tables import write_rows
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in tables:
+        write_rows(one, folder, origin=origin)

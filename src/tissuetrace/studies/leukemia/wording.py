@@ -1,0 +1,196 @@
+"""The report in words: its answer, its deviations from the paper, how to trace a number."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tissuetrace.report.tables import Table, text
+from tissuetrace.studies.leukemia.findings import verdict
+from tissuetrace.studies.leukemia.outcome import MODEL_NAMES, Outcome
+from tissuetrace.studies.leukemia.paper import CITATION, confusion_of, quoted
+
+if TYPE_CHECKING:
+    from tissuetrace.stats.intervals import Interval
+
+__all__ = ["NOTICE", "TRACE", "answer", "deviation_table", "key_figures", "subtitle"]
+
+NOTICE = (
+    "Phantom: every cell on this page was drawn by a generator with a known answer. These numbers "
+    "show that the method works; they confirm no paper and say nothing about patients."
+)
+
+# From a number on the page to the bytes of the images, by hand.
+TRACE = (
+    "# 1. the number: one row of the table of scores",
+    "python - <<'EOF'",
+    "import pandas as pd",
+    'scores = pd.read_parquet("data/leukemia/evaluate/scores.parquet")',
+    "print(scores.query(\"source == 'test' and scheme == 'subject' and model == 'forest'\"))",
+    "# 2. the predictions it was computed from, one row a cell",
+    'cells = pd.read_parquet("data/leukemia/evaluate/predictions.parquet")',
+    "cells = cells.query(\"split == 'test' and scheme == 'subject' and model == 'forest'\")",
+    "cells = cells[cells.seed == cells.seed.iloc[0]]",
+    'print("accuracy", ((cells.probability >= .5) == (cells.label == 1)).mean())',
+    "# 3. the image of each cell, and its checksum when it was fetched",
+    'table = pd.read_parquet("data/leukemia/ingest/table.parquet")[["name", "path"]]',
+    'files = pd.read_parquet("data/leukemia/fetch/manifest.parquet")',
+    'print(cells.merge(table, left_on="item", right_on="name").merge(files, on="path"))',
+    "EOF",
+    "# 4. the same checksum from the bytes on disk, and what made each table",
+    "sha256sum data/leukemia/fetch/images/<path>",
+    "cat metrics/leukemia/checksums/evaluate.json",
+    "dvc dag leukemia-report",
+)
+
+
+def subtitle(outcome: Outcome) -> str:
+    """Say on what the page was made, in one line."""
+    kind = "a phantom" if outcome.is_phantom else "real images"
+    return f"After {CITATION}. Run on {kind}, {outcome.origin['files']:,} files."
+
+
+def answer(outcome: Outcome) -> list[str]:
+    """Return the headline in sentences, the answer first."""
+    return [
+        _which_is_better(outcome),
+        _false_alarms(outcome),
+        _leakage(outcome),
+        "Not for diagnosis: one centre, one stain, blasts against normal precursors only.",
+    ]
+
+
+def key_figures(outcome: Outcome) -> list[tuple[str, str]]:
+    """Return the numbers of the first screen, each with what it is."""
+    found = [
+        (outcome.score("auc", model=model), f"AUC of the {MODEL_NAMES[model]}, unseen subjects")
+        for model in ("forest", "cnn", "hybrid")
+    ]
+    found += [
+        (
+            outcome.score("false_positive_rate", model=model),
+            f"false-positive rate of the {MODEL_NAMES[model]}, unseen subjects",
+        )
+        for model in ("forest", "cnn")
+    ]
+    gap = outcome.score("auc_gap", model="forest", scheme="both", source=outcome.folds_source)
+    found.append((gap, "AUC that a random split adds to the forest"))
+    return [(_bracketed(one), meaning) for one, meaning in found]
+
+
+def deviation_table(outcome: Outcome) -> Table:
+    """Return every place where we do otherwise than the paper, or choose where it is silent."""
+    cnn, forest = outcome.settings.cnn, outcome.settings.forest
+    featurize, glcm = outcome.settings.featurize, outcome.settings.featurize.glcm
+    keep = 100 * outcome.settings.evaluate.sensitivity
+    images = "a phantom's images" if outcome.is_phantom else f"{outcome.origin['files']:,} files"
+    pairs = (
+        f"distances {_listed(glcm.distances)}, angles {_listed(glcm.angles)}, {glcm.levels} "
+        "levels, mean over the angles"
+    )
+    training = (
+        f"{cnn.input_px} px, at most {cnn.epochs} epochs of batches of {cnn.batch}, stopped after "
+        f"{cnn.patience} without a better validation loss, {_seeds(len(cnn.seeds))}"
+    )
+    augmentation = f"±{cnn.rotate_deg:g} degrees, ±{100 * cnn.shift:g} %, flip {cnn.flip}; CNN only"
+    trees = (
+        f"{forest.trees} trees, {forest.class_weight} class weights, {_seeds(len(forest.seeds))}"
+    )
+    blur = "none" if featurize.blur == 0 else f"Gaussian {featurize.blur}x{featurize.blur}"
+    reading = f"{featurize.reading}; the other reading stands beside"
+    draws = f"95 %, groups resampled {outcome.settings.evaluate.bootstrap} times"
+    linked = "names that share an image, or almost, become one group"
+    both = "both; the headline is by groups of linked subjects"
+    thresholds = f"0.5, and one that keeps {keep:g} % sensitivity on validation"
+    claimed = "rotation, shift, flip; sizes not said; claimed for both models"
+    rows = [
+        ("images", "10,661 training images of C-NMC 2019", images, "tissuetrace source"),
+        ("unit of the split", "random by image", both, "leukemia.split"),
+        ("subjects", "not used", linked, "leukemia.split.link"),
+        ("texture, intensity, edges over", "not said", reading, "leukemia.featurize.reading"),
+        ("noise reduction", "named, not described", blur, "leukemia.featurize.blur"),
+        ("co-occurrence matrix", "not said", pairs, "leukemia.featurize.glcm"),
+        ("aspect ratio of the", "not said", featurize.aspect_ratio, "leukemia.featurize"),
+        ("forest", "one training", trees, "leukemia.forest"),
+        ("CNN", "size, epochs, batch, stopping not said", training, "leukemia.cnn"),
+        ("augmentation", claimed, augmentation, "leukemia.cnn"),
+        ("intervals", "none", draws, "leukemia.evaluate"),
+        ("threshold", "0.5", thresholds, "leukemia.evaluate.sensitivity"),
+        ("hybrid of both models", "none", "the two models together", "leukemia.hybrid"),
+    ]
+    columns = ["what", "paper", "here", "setting"]
+    return Table(
+        name="deviations",
+        title="What we do otherwise, or chose where the paper is silent",
+        caption=f"Each can be changed in params.yaml under the name given. {outcome.note}",
+        frame=pd.DataFrame(rows, columns=columns),
+        columns=(
+            text("what", "what"),
+            text("paper", "paper"),
+            text("here", "here"),
+            text("setting", "setting"),
+        ),
+    )
+
+
+def _which_is_better(outcome: Outcome) -> str:
+    forest, cnn = (outcome.score("auc", model=model) for model in ("forest", "cnn"))
+    difference = outcome.score("auc_difference", model="cnn-forest")
+    said = {
+        "no difference shown": "neither is shown to be better",
+        "too few groups to tell": "there are too few subjects to tell them apart",
+        "CNN higher": "the CNN is better",
+        "random forest higher": "the random forest is better",
+    }[verdict(difference, first="CNN", second="random forest")]
+    return (
+        f"On subjects they have not seen, the random forest reaches an AUC of {_bracketed(forest)} "
+        f"and the CNN {_bracketed(cnn)}; their paired difference is {_bracketed(difference)}, so "
+        f"{said}."
+    )
+
+
+def _false_alarms(outcome: Outcome) -> str:
+    forest, cnn = (outcome.score("false_positive_rate", model=model) for model in ("forest", "cnn"))
+    said = quoted("false_positive_rate", "forest", "test")
+    from_table = confusion_of("forest", "test").false_positive_rate
+    theirs = f"{100 * from_table:.0f} to {100 * (said.value if said else from_table):.0f}"
+    return (
+        f"The cost in false alarms: of 100 normal cells of unseen subjects the forest calls "
+        f"{_per_hundred(forest)} leukemic, the CNN {_per_hundred(cnn)}. The paper has {theirs} and "
+        f"{100 * confusion_of('cnn', 'test').false_positive_rate:.1f}, on a random split of images."
+    )
+
+
+def _leakage(outcome: Outcome) -> str:
+    gap = outcome.score("auc_gap", model="forest", scheme="both", source=outcome.folds_source)
+    area = outcome.score("auc", model="area", source=outcome.folds_source)
+    forest = outcome.score("auc", model="forest", source=outcome.folds_source)
+    return (
+        f"A random split by image, as in the paper, adds {_bracketed(gap)} to the forest's AUC, "
+        f"because it recognises subjects. Out of fold by group the forest has "
+        f"{_bracketed(forest)}; the cell's area alone gives {_bracketed(area)}."
+    )
+
+
+def _bracketed(found: "Interval") -> str:
+    if found.value != found.value:  # only NaN differs from itself
+        return "not defined"
+    value = f"{found.value:.3f}"
+    known = found.low <= found.high
+    text = f"{value} [{found.low:.3f}, {found.high:.3f}]" if known else value
+    return text.replace("-", "−")  # noqa: RUF001  # as wide as a digit
+
+
+def _per_hundred(found: "Interval") -> str:
+    if found.value != found.value:  # only NaN differs from itself
+        return "an unknown number"
+    value = f"{100 * found.value:.0f}"
+    known = found.low <= found.high
+    return f"{value} [{100 * found.low:.0f}, {100 * found.high:.0f}]" if known else value
+
+
+def _seeds(count: int) -> str:
+    return "one seed" if count == 1 else f"{count} seeds"
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
