@@ -34,6 +34,8 @@ def test_what_was_recorded_can_be_found_by_data_commit_and_gate(trained: Path) -
         ids = [experiment.experiment_id]
         md5, sha256 = digest(Path("table.parquet")).md5, digest(Path("table.parquet")).sha256
         by_data = client.search_runs(ids, f"dataset.digest = '{md5}'")
+        of_folder = digest(Path("images")).md5.removesuffix(".dir")
+        by_folder = client.search_runs(ids, f"dataset.digest = '{of_folder}'")
         by_gate = client.search_runs(ids, "tags.gate = 'f00d' AND tags.kind = 'training'")
         (cnn,) = client.search_runs(ids, "tags.variant = 'cnn-subject'")
         forest = client.search_runs(
@@ -43,10 +45,14 @@ def test_what_was_recorded_can_be_found_by_data_commit_and_gate(trained: Path) -
         epochs = client.get_metric_history(cnn.info.run_id, "loss")
         (version,) = client.search_model_versions("name = 'leukemia-cnn-subject'")
 
-    assert len(by_data) == len(by_gate) == 3
+    assert len(by_data) == len(by_folder) == len(by_gate) == 3
     assert cnn.inputs is not None
-    (dataset,) = cnn.inputs.dataset_inputs
-    assert {tag.key: tag.value for tag in dataset.tags}["sha256"] == sha256
+    (dataset,) = [one for one in cnn.inputs.dataset_inputs if one.dataset.name == "features"]
+    assert {tag.key: tag.value for tag in dataset.tags} == {
+        "mlflow.data.context": "training",
+        "sha256": sha256,
+        "bytes": "7",
+    }
     assert cnn.data.params == {
         "trees": "100",
         "glcm.distances": "[1]",
@@ -101,6 +107,7 @@ def test_no_folder_host_or_user_of_this_machine_reaches_mlflow(trained: Path) ->
         ".mlflow.lock",
         "admission.json",
         "data",
+        "images",
         "mlartifacts",
         "mlflow.db",
         "table.parquet",

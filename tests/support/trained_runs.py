@@ -17,6 +17,8 @@ def trained_project(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(root)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (root / "table.parquet").write_bytes(b"numbers")
+    (root / "images").mkdir()
+    (root / "images/one.bmp").write_bytes(b"pixels")
     (root / "admission.json").write_text('{"token": "f00d"}', encoding="utf-8")
     add_run("leukemia", "forest-image")
     add_run("leukemia", "forest-subject", children=[_child(0), _child(1)])
@@ -37,7 +39,7 @@ def add_run(study: str, variant: str, **changes: object) -> None:
         "parameters": {"trees": 100, "glcm": {"distances": [1], "normed": True}},
         "metrics": {"auc": 0.9, "loss": 0.4},
         "history": [],
-        "inputs": {"features": Path("table.parquet")},
+        "inputs": {"features": Path("table.parquet"), "images": Path("images")},
         "files": [home / "model.joblib", home / "card.json"],
         "admission": Path("admission.json"),
     }
