@@ -79,9 +79,12 @@ def test_all_members_that_climb_out_are_listed(tmp_path: Path) -> None:
         contents(path)
 
 
-@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(stat.S_IFLNK, "a link"), (stat.S_IFIFO, "no plain"), (stat.S_IFCHR, "no plain")],
+)
 def test_a_member_that_is_no_plain_file_is_refused_where_it_is_wanted(
-    tmp_path: Path, kind: int
+    tmp_path: Path, kind: int, reason: str
 ) -> None:
     path = tmp_path / "cells.zip"
     with zipfile.ZipFile(path, "w") as written:
@@ -90,7 +93,7 @@ def test_a_member_that_is_no_plain_file_is_refused_where_it_is_wanted(
         written.writestr(link, "/etc/passwd")
         written.writestr("good.bmp", b"good")
 
-    with pytest.raises(InputError, match=r"link\.bmp: is"):
+    with pytest.raises(InputError, match=rf"link\.bmp: is {reason}"):
         contents(path)
     with open_archive(path, name="x", wanted=lambda member: member == "good.bmp") as opened:
         assert b"".join(opened.chunks(opened.members[0])) == b"good"
@@ -171,10 +174,28 @@ def test_a_truncated_archive_is_refused(tmp_path: Path, at: float) -> None:
         contents(path)
 
 
-def test_a_damaged_member_is_named(tmp_path: Path) -> None:
+def test_a_member_shorter_than_declared_is_refused(tmp_path: Path) -> None:
+    path = archive(tmp_path, {"a.bmp": bytes(10_000)})
+    declared, lie = struct.pack("<L", 10_000), struct.pack("<L", 300_000)
+    path.write_bytes(path.read_bytes().replace(declared, lie))
+
+    with pytest.raises(InputError, match="found 10000 bytes, expected 300000"):
+        contents(path)
+
+
+def test_a_name_that_goes_on_behind_a_nul_is_refused(tmp_path: Path) -> None:
+    path = archive(tmp_path, {"a.bmp@/../../x.bmp": b"x"})
+    path.write_bytes(path.read_bytes().replace(b"a.bmp@", b"a.bmp\0"))
+
+    with pytest.raises(InputError, match="unprintable"):
+        contents(path)
+
+
+@pytest.mark.parametrize(("at", "value"), [(35, 0x07), (60, 0xFF)])
+def test_a_damaged_member_is_named(tmp_path: Path, at: int, value: int) -> None:
     path = archive(tmp_path, {"a.bmp": bytes(range(256)) * 40, "b.bmp": b"b" * 999})
     content = bytearray(path.read_bytes())
-    content[60] ^= 0xFF
+    content[at] = value  # the kind of the first block, and its inside
     path.write_bytes(content)
 
     with pytest.raises(InputError, match=r"a\.bmp: cannot be unpacked"):
