@@ -6,13 +6,13 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.files import column_mistakes, write_json
-from tissuetrace.pipeline.gate import recheck
+from tissuetrace.pipeline.gate import code_sha256, recheck
 from tissuetrace.pipeline.hashing import digest, sha256_of_bytes
 from tissuetrace.pipeline.params import load_params, stage_params
 from tissuetrace.pipeline.stage import Each, Stage
@@ -35,10 +35,13 @@ def execute(stage: Stage, *, variant: str | None = None) -> None:
     values = stage_params(stage, content)
     _check_variant(stage, variant, content)
     reads = _read_paths(stage, variant, content)
-    _check_present(stage, reads)
+    _check_present(stage, _paths(reads))
     if stage.gate is not None:
-        recheck(stage, Path(stage.gate))
-    with _written_aside(stage, variant) as writes, _resume_folder(stage, variant, values) as kept:
+        recheck(stage.id, _paths(reads), Path(stage.gate))
+    with (
+        _written_aside(stage, variant) as writes,
+        _resume_folder(stage, variant, (_paths(reads), values)) as kept,
+    ):
         stage.function(**reads, **writes, **values, **kept)
 
 
@@ -104,12 +107,15 @@ def each_path(template: Each, study: str, content: Mapping[str, Any]) -> dict[st
     return {value: Path(template.template.replace(f"{{{key}}}", value)) for value in values}
 
 
-def _check_present(stage: Stage, reads: Mapping[str, Path | dict[str, Path]]) -> None:
-    paths = [
+def _paths(reads: Mapping[str, Path | dict[str, Path]]) -> list[Path]:
+    return [
         path
         for value in reads.values()
         for path in (value.values() if isinstance(value, dict) else [value])
     ]
+
+
+def _check_present(stage: Stage, paths: Sequence[Path]) -> None:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise InputError(
@@ -132,8 +138,6 @@ def _written_aside(stage: Stage, variant: str | None) -> Iterator[dict[str, Path
     try:
         for path, aside in asides.items():
             aside.mkdir(parents=True, exist_ok=True)
-            if path.parent.is_file():
-                raise NotADirectoryError(path.parent)
         yield {name: asides[path] / path.name for name, path in finals.items()}
         _check_written(stage, {name: asides[path] / path.name for name, path in finals.items()})
         written = {
@@ -175,18 +179,18 @@ def _remove(folders: Iterable[Path]) -> None:
 
 @contextlib.contextmanager
 def _resume_folder(
-    stage: Stage, variant: str | None, values: Mapping[str, object]
+    stage: Stage, variant: str | None, given: tuple[Sequence[Path], Mapping[str, object]]
 ) -> Iterator[dict[str, Path]]:
+    """Give a folder that outlives a kill, and is found again by equal inputs, params and code."""
     if not stage.resumes:
         yield {}
         return
-    inputs = {str(path): digest(Path(str(path))).sha256 for path in stage.reads.values()}
-    key = sha256_of_bytes(repr((sorted(inputs.items()), values, variant)).encode())
-    home = Path(".cache/resume") / stage.id
-    folder = home / key[:16]
-    for stale in home.glob("*"):
-        if stale != folder:
-            shutil.rmtree(stale)
+    paths, values = given
+    inputs = {str(path): digest(path).sha256 for path in paths}
+    facts = (sorted(inputs.items()), values, code_sha256(stage.module, Path()))
+    home = Path(".cache/resume") / (stage.id if variant is None else f"{stage.id}@{variant}")
+    folder = home / sha256_of_bytes(repr(facts).encode())[:16]
+    _remove(stale for stale in home.glob("*") if stale != folder)
     folder.mkdir(parents=True, exist_ok=True)
     yield {"resume": folder}
     shutil.rmtree(folder)

@@ -14,7 +14,6 @@ from tissuetrace.pipeline.code import code_of
 from tissuetrace.pipeline.errors import GateRefused
 from tissuetrace.pipeline.files import read_json, write_json
 from tissuetrace.pipeline.hashing import digest, sha256_of_bytes
-from tissuetrace.pipeline.stage import Stage
 
 __all__ = [
     "Finding",
@@ -145,8 +144,13 @@ def token_mistakes(content: Mapping[str, Any]) -> list[str]:
     return [] if content.get("token") == _sha256_of(bound) else ["the token was changed by hand"]
 
 
-def recheck(stage: Stage, admission: Path) -> None:
+def recheck(stage: str, reads: Sequence[Path], admission: Path) -> None:
     """Hash again what a training stage is about to read, and compare it with the admission.
+
+    Args:
+        stage: `study.stage`, for the message.
+        reads: every path that it reads; those that the gate has not seen were made after it.
+        admission: what `admit` wrote.
 
     Raises:
         GateRefused: the admission was changed or does not fit the data.
@@ -155,15 +159,14 @@ def recheck(stage: Stage, admission: Path) -> None:
     mistakes = token_mistakes(content)
     if not mistakes and content["verdict"] != "pass":
         mistakes = ["the verdict is not a pass"]
-    reads = [str(path) for path in stage.reads.values() if str(path) in content["inputs"]]
-    for path in reads:
-        if digest(Path(path)).sha256 != content["inputs"][path]["sha256"]:
+    for path in (path for path in reads if str(path) in content["inputs"]):
+        if digest(path).sha256 != content["inputs"][str(path)]["sha256"]:
             mistakes.append(f"{path} is not what the gate has seen")
     if mistakes:
         raise GateRefused(
             "; ".join(mistakes),
-            where=stage.id,
-            todo=f"Nothing was trained. Run tissuetrace repro {stage.study}",
+            where=stage,
+            todo=f"Nothing was trained. Run tissuetrace repro {stage.partition('.')[0]}",
         )
 
 
