@@ -136,7 +136,7 @@ def _written_aside(stage: Stage, variant: str | None) -> Iterator[dict[str, Path
     asides = {path: path.parent / f".partial-{label}" for path in [*finals.values(), checksums]}
     _remove(asides.values())
     try:
-        for path, aside in asides.items():
+        for aside in asides.values():
             aside.mkdir(parents=True, exist_ok=True)
         yield {name: asides[path] / path.name for name, path in finals.items()}
         _check_written(stage, {name: asides[path] / path.name for name, path in finals.items()})
