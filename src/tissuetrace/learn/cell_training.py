@@ -65,8 +65,8 @@ class Recipe:
 class Rows:
     """Positions in the array of images that train, and those that validate."""
 
-    training: Int64[ndarray, " row"]
-    validation: Int64[ndarray, " row"]
+    training: Int64[ndarray, " training"]
+    validation: Int64[ndarray, " validation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

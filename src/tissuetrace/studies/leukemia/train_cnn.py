@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 
     from tissuetrace.learn.cell_training import CellClassifier, Recipe, Rows
 
-__all__ = ["THRESHOLD", "Cnn", "recipe_of", "rows_of", "train_cnn"]
+__all__ = [
+    "ADMISSION",
+    "THRESHOLD",
+    "Cnn",
+    "cache_pixels",
+    "labels_of",
+    "metrics_of",
+    "recipe_of",
+    "rows_of",
+    "train_cnn",
+]
 
+ADMISSION = "data/leukemia/admit/admission.json"
 THRESHOLD = 0.5  # a probability from here on is called a blast
 
 
@@ -65,7 +76,7 @@ ABOUT = (
         for scheme in SCHEMES
     },
     params={"cnn": Cnn},
-    gate="data/leukemia/admit/admission.json",
+    gate=ADMISSION,
     resumes=True,
 )
 def train_cnn(  # noqa: PLR0913  # the arguments are those of the declaration
