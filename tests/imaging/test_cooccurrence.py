@@ -120,7 +120,7 @@ def test_the_box_stands_for_the_frame_in_all_options(
     np.testing.assert_allclose(found, scikit_image(classes, settings), rtol=1e-9)
 
 
-@pytest.mark.parametrize("angle", range(0, 360, 5))
+@pytest.mark.parametrize("angle", range(0, 360, 15))
 def test_steps_are_rounded_as_scikit_image_rounds_them(angle: int) -> None:
     settings = Cooccurrence(
         distances=(1, 3, 5), angles_deg=(float(angle),), levels=256, symmetric=False, normed=True
@@ -234,6 +234,19 @@ def test_one_gray_value_or_no_pair_gives_the_limits(
     flat = np.full((2, 2), 9, np.uint8)
 
     assert texture_inside(flat, np.array(inside), settings=DEFAULT).tolist() == expected
+
+
+@pytest.mark.parametrize("angle", [0.0, 45.0, 90.0, 135.0, 180.0, 270.0])
+def test_a_step_longer_than_the_frame_has_no_pair(angle: float) -> None:
+    frame = np.random.default_rng(0).integers(1, 256, (12, 9)).astype(np.uint8)
+    far = Cooccurrence(
+        distances=(20,), angles_deg=(angle,), levels=256, symmetric=True, normed=True
+    )
+
+    in_frame = texture(frame, frame=frame.shape, settings=far)
+    in_cell = texture_inside(frame, frame > 0, settings=far)
+
+    assert in_frame.tolist() == in_cell.tolist() == [0, 0, 0, 0, 1]
 
 
 def test_pairs_reach_as_far_as_the_longest_step() -> None:

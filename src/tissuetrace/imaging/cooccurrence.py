@@ -158,13 +158,12 @@ def _compile(function: Callable[P, R]) -> Callable[P, R]:
 @no_type_check
 def _shifted(field: ndarray, down: int, right: int) -> tuple[ndarray, ndarray]:
     """Return the first and the second pixels of all pairs of one offset."""
-    rows, columns = field.shape
-    return (
-        field[
-            max(0, -down) : min(rows, rows - down), max(0, -right) : min(columns, columns - right)
-        ],
-        field[max(0, down) : min(rows, rows + down), max(0, right) : min(columns, columns + right)],
-    )
+    rows = max(0, field.shape[0] - abs(down))  # 0 where the offset is longer than the field
+    columns = max(0, field.shape[1] - abs(right))
+    top, left = max(0, -down), max(0, -right)
+    first = field[top : top + rows, left : left + columns]
+    top, left = max(0, down), max(0, right)
+    return first, field[top : top + rows, left : left + columns]
 
 
 @_compile
@@ -174,7 +173,10 @@ def _sweep(
     present: Bool[ndarray, " 256"],
     sums: Int64[ndarray, " 10"],
 ) -> float:
-    """Add up a matrix over the levels that are present, and clear it on the way."""
+    """Add up a matrix over the levels that are present, and clear it on the way.
+
+    The sums are left in the order in which `_properties` takes them.
+    """
     used = np.flatnonzero(present)
     differences = np.zeros(256, dtype=np.int64)
     for a in range(len(used)):

@@ -35,9 +35,9 @@ COLUMNS = {
     "sobel_mean": "double: mean length of the gradient, unscaled 3x3 Sobel kernel (gray values)",
 }
 
-# Fixed, so that the number of processes changes nothing; large, since a process takes a second to
-# start and 512 images of 450 px take one to measure.
-_CHUNK = 512
+# Fixed, so that the number of processes changes nothing. Large, since a process takes longer to
+# start than these take to be measured; a phantom is one chunk.
+_CHUNK = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
