@@ -4,7 +4,7 @@ Colours differ in lightness as well as hue, and every colour goes with a line st
 so that figures survive colour blindness and grey print. Files have the same bytes every time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy import ndarray
 
 __all__ = [
     "LOOKS",
+    "Illustration",
     "Look",
     "Spread",
     "draw_bars",
@@ -52,6 +53,25 @@ class Look:
 
 # From dark to light: still told apart without colour.
 LOOKS = (Look("#0b3c6f", "-", "o"), Look("#d1600a", "--", "s"), Look("#59a89c", "-.", "^"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Illustration:
+    """A figure before it is drawn.
+
+    Args:
+        name: of the PNG file, without its ending.
+        title: short heading.
+        caption: what is drawn on what, and what the intervals resample.
+        alternative: what it shows, for those who do not see it.
+        draw: makes the figure.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alternative: str
+    draw: Callable[[], Figure]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +172,7 @@ def draw_bars(
     error = None if spread is None else np.nan_to_num(spread)
     ax.barh(places, values, height=0.65, color="#8a97a8", xerr=error, ecolor="black")
     ax.set_yticks(places, names)
+    ax.set_ylim(-0.6, len(names) - 0.4)
     ax.grid(visible=False, axis="y")
 
 
@@ -168,6 +189,7 @@ def draw_intervals(
     if reference is not None:
         ax.axvline(reference, color="black", linewidth=0.8)
     ax.set_yticks(places, names)
+    ax.set_ylim(-0.6, len(names) - 0.4)
     ax.grid(visible=False, axis="y")
 
 
@@ -188,7 +210,7 @@ def draw_pairs(names: Sequence[str], pairs: Mapping[str, Spread], *, ax: Axes) -
         )
     ax.set_yticks(places, names)
     ax.set_ylim(-0.6, len(names) - 0.4)
-    ax.legend(loc="best")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(pairs))
 
 
 def draw_dots(
@@ -230,4 +252,4 @@ def size_legend(sizes: Sequence[float], *, ax: Axes) -> None:
         )
         for size in sizes
     ]
-    ax.legend(handles=handles, loc="lower right", title="size")
+    ax.legend(handles=handles, loc="lower right", frameon=True, facecolor="white", framealpha=1)

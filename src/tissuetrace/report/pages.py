@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ __all__ = [
     "Picture",
     "Section",
     "TableBlock",
+    "Tile",
     "render",
 ]
 
@@ -107,6 +108,21 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A key number.
+
+    Args:
+        value: as shown.
+        interval: its interval in brackets, empty where there is none.
+        meaning: what it is, in a few words.
+    """
+
+    value: str
+    interval: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A report.
 
@@ -115,7 +131,7 @@ class Page:
         subtitle: one line below it.
         notice: a caution above all else, empty where there is none.
         answer: the headline, one sentence an entry.
-        figures: key numbers, each a value and what it is.
+        tiles: key numbers, shown large.
         sections: the rest.
         footer: last line.
     """
@@ -124,7 +140,7 @@ class Page:
     subtitle: str
     notice: str
     answer: Sequence[str]
-    figures: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    tiles: Sequence[Tile]
     sections: Sequence[Section]
     footer: str
 

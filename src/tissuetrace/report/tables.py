@@ -115,7 +115,11 @@ def points(key: str, title: str) -> Column:
 
 
 def interval(key: str, title: str, *, digits: int = 3) -> Column:
-    """Show `key` with its interval from `key_low` to `key_high`."""
+    """Show `key` with its interval from `key_low` to `key_high`.
+
+    An interval without width says that no draw changed the value, not that it is certain; it is
+    left out.
+    """
     shape = f"{{:.{digits}f}}"
     return Column(title=title, show=lambda row: _with_interval(row, key, shape, scale=1))
 
@@ -128,7 +132,7 @@ def percent_interval(key: str, title: str, *, digits: int = 1) -> Column:
 
 def _with_interval(row: Row, key: str, shape: str, *, scale: float) -> str:
     value = _shown(scale * row[key], shape)
-    if math.isnan(row[f"{key}_low"]):
+    if not row[f"{key}_low"] < row[f"{key}_high"]:  # NaN, or without width
         return value
     low = _shown(scale * row[f"{key}_low"], shape)
     high = _shown(scale * row[f"{key}_high"], shape)

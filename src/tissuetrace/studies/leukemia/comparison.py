@@ -15,7 +15,7 @@ from tissuetrace.report.tables import (
     text,
 )
 from tissuetrace.stats.agreement import rank_correlation
-from tissuetrace.studies.leukemia.outcome import MODEL_NAMES, Outcome
+from tissuetrace.studies.leukemia.outcome import MODEL_NAMES, Outcome, in_columns
 from tissuetrace.studies.leukemia.paper import (
     CONFUSIONS,
     CONTRADICTIONS,
@@ -174,7 +174,7 @@ def _confusion_table(outcome: Outcome, *, number: int, model: str, split: str) -
         caption=(
             f"Paper: {paper.items:,} cells, split at random by image, which is our image scheme; "
             "the deviation is ours by image less the paper's, for counts as shares of all cells. "
-            f"{outcome.resampled(model=model, scheme='image', source=split)}{reconstructed} "
+            f"{outcome.resampled(source=split)}{reconstructed} "
             f"{outcome.note}"
         ),
         frame=frame,
@@ -199,7 +199,7 @@ def _count_rows(outcome: Outcome, paper: Confusion, printed: Confusion) -> Rows:
         theirs = getattr(paper, key)
         row = {"quantity": name, "kind": "count", "paper": theirs, "quoted": float("nan")}
         row |= {"printed": getattr(printed, key), "deviation": share - theirs / paper.items}
-        rows.append(row | _spread(found))
+        rows.append(row | in_columns(found))
     return rows
 
 
@@ -211,7 +211,7 @@ def _rate_rows(outcome: Outcome, paper: Confusion, printed: Confusion) -> Rows:
         theirs = getattr(paper, key)
         row = {"quantity": name, "kind": "rate", "paper": theirs}
         row |= {"quoted": said.value if said else float("nan"), "printed": getattr(printed, key)}
-        rows.append(row | {"deviation": found["image"].value - theirs} | _spread(found))
+        rows.append(row | {"deviation": found["image"].value - theirs} | in_columns(found))
     return rows
 
 
@@ -232,7 +232,7 @@ def _false_alarm_table(outcome: Outcome) -> Table:
                 row |= {"paper": table.false_positive_rate if same else float("nan")}
                 row |= {"quoted": said.value if said and same else float("nan")}
                 row |= {"deviation": deviation if same else float("nan")}
-                rows.append(row | _named(ours, "ours"))
+                rows.append(row | in_columns({"ours": ours}))
     keep = outcome.settings.evaluate.sensitivity
     return Table(
         name="false_positive_rates",
@@ -241,7 +241,7 @@ def _false_alarm_table(outcome: Outcome) -> Table:
             "The paper's forest is 34.18 % by its Table 3 and 35.76 % in the text; its CNN 27.50 % "
             "in the text and 32.04 % by Table 4 as printed. The chosen threshold keeps "
             f"{100 * keep:.0f} % sensitivity on validation and was applied to test once. "
-            f"{outcome.resampled(model='forest')} {outcome.note}"
+            f"{outcome.resampled()} {outcome.note}"
         ),
         frame=pd.DataFrame(rows),
         columns=(
@@ -260,14 +260,6 @@ def _found(outcome: Outcome, key: str, paper: Confusion, scheme: str) -> "Interv
     return outcome.score(key, model=paper.model, scheme=scheme, source=paper.split)
 
 
-def _spread(found: "dict[str, Interval]") -> dict[str, float]:
-    return {key: value for name, one in found.items() for key, value in _named(one, name).items()}
-
-
-def _named(found: "Interval", name: str) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
 def _mixed(key: str, title: str) -> Column:
     """Show a count as a number and a rate as a percentage, in one column."""
     as_count, as_rate = count(key, title), percent(key, title, digits=2)
@@ -280,6 +272,6 @@ def _mixed(key: str, title: str) -> Column:
 def _mixed_interval(key: str, title: str) -> Column:
     as_count, as_rate = count(key, title), percent_interval(key, title)
     return Column(
-        title=f"{title} (%)",
-        show=lambda row: (as_count if row["kind"] == "count" else as_rate).show(row),
+        title=title,
+        show=lambda row: as_count.show(row) if row["kind"] == "count" else f"{as_rate.show(row)} %",
     )

@@ -1,6 +1,6 @@
 """Cells that the forest calls wrong, as pictures with the probability of the wrong class."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from tissuetrace.imaging.bitmaps import read_bgr
-from tissuetrace.report.figures import draw_image, grid_of_axes
-from tissuetrace.studies.leukemia.illustrations import Illustration
+from tissuetrace.report.figures import Illustration, draw_image, grid_of_axes
 from tissuetrace.studies.leukemia.outcome import Outcome
 from tissuetrace.studies.leukemia.paper import CONFIDENCES
 from tissuetrace.studies.leukemia.scores import kept_seed
@@ -60,16 +59,18 @@ def gallery(outcome: Outcome, paths: Mapping[str, str], folder: Path) -> Illustr
     wrong = wrong_cells(outcome.predictions)
     parts = {kind: wrong[wrong["kind"] == kind] for kind in _KINDS}
     spread = {kind: _evenly(part) for kind, part in parts.items()}
+    shown = pd.concat(list(spread.values()))
 
     def draw() -> "Figure":
         figure, axes = grid_of_axes(2, _SHOWN, height_in=3.5)
         for ax in axes:
             ax.set_axis_off()
+        pictures = _pictures([folder / paths[str(name)] for name in shown["item"]])
         for row, (kind, part) in enumerate(spread.items()):
             axes[row * _SHOWN].set_title(_KINDS[kind], loc="left")
             for ax, cell in zip(axes[row * _SHOWN :], part.itertuples(), strict=False):
                 title = f"p {cell.confidence:.2f}, group {cell.group}"
-                draw_image(_picture(folder / paths[str(cell.item)]), title="", ax=ax)
+                draw_image(next(pictures), title="", ax=ax)
                 ax.text(0.5, -0.04, title, transform=ax.transAxes, ha="center", va="top", size=7.5)
         return figure
 
@@ -83,7 +84,8 @@ def gallery(outcome: Outcome, paths: Mapping[str, str], folder: Path) -> Illustr
         name="wrong_cells",
         title="Cells that the forest calls wrong",
         caption=(
-            "Unseen subjects, test; up to six of each kind, from the least to the most certain. "
+            "Unseen subjects, test; up to six of each kind, from the least to the most certain, "
+            "all at one scale. "
             f"p: probability of the wrong class. {ranges}.{source} {outcome.note}"
         ),
         alternative="Pictures of cells called wrong, with the probability of the wrong class.",
@@ -104,14 +106,12 @@ def _range_of(part: pd.DataFrame) -> str:
     return f"{len(part)} {cells}, {low:.0f} to {high:.0f} %"
 
 
-def _picture(path: Path) -> UInt8[ndarray, "height width 3"]:
-    """Cut the cell out of its black frame, with a small margin, in red, green, blue."""
-    image = read_bgr(path)[:, :, ::-1]
-    rows, columns = np.nonzero(image.any(axis=2))
-    if len(rows) == 0:
-        return image
-    # a square, so that cells keep their size against each other as well as their shape
-    reach = max(int(np.ptp(rows)), int(np.ptp(columns))) // 2 + _MARGIN_PX
-    middle = [(int(axis.min()) + int(axis.max())) // 2 for axis in (rows, columns)]
-    top, left = (max(0, place - reach) for place in middle)
-    return image[top : middle[0] + reach + 1, left : middle[1] + reach + 1]
+def _pictures(files: list[Path]) -> Iterator[UInt8[ndarray, "height width 3"]]:
+    """Cut cells out of their black frames at one scale, in red, green, blue."""
+    images = [read_bgr(file)[:, :, ::-1] for file in files]
+    boxes = [np.argwhere(image.any(axis=2)) for image in images]
+    reach = max((int(np.ptp(box, axis=0).max()) for box in boxes), default=0) // 2 + _MARGIN_PX
+    for image, box in zip(images, boxes, strict=True):
+        padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)))
+        top, left = (box.min(axis=0) + box.max(axis=0)) // 2  # padding moved the centre by reach
+        yield padded[top : top + 2 * reach + 1, left : left + 2 * reach + 1]

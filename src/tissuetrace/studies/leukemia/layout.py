@@ -13,7 +13,7 @@ from tissuetrace.report.pages import (
     TableBlock,
 )
 from tissuetrace.report.tables import Table
-from tissuetrace.studies.leukemia import comparison, findings, wording
+from tissuetrace.studies.leukemia import comparison, findings, robustness, wording
 from tissuetrace.studies.leukemia.outcome import Outcome
 
 __all__ = ["all_tables", "compose"]
@@ -24,6 +24,7 @@ _READING_HELP = (
     "False-positive rate: share of normal cells called ALL. Sensitivity: share of ALL cells found.",
     "[low, high]: 95 % interval from drawing whole groups of linked subjects again and again.",
     "It tells how a number moves with other subjects; another training has a table of its own.",
+    "No brackets: too few groups to draw from, or no draw changed the number.",
 )
 
 
@@ -33,15 +34,15 @@ def all_tables(outcome: Outcome) -> dict[str, Table]:
         findings.headline_table(outcome),
         findings.model_table(outcome),
         findings.difference_table(outcome),
-        findings.leakage_table(outcome),
-        *([findings.recovery_table(outcome)] if outcome.is_phantom else []),
+        robustness.leakage_table(outcome),
+        *([robustness.recovery_table(outcome)] if outcome.is_phantom else []),
         findings.threshold_table(outcome),
-        findings.strategy_table(outcome),
+        robustness.strategy_table(outcome),
         findings.seed_table(outcome),
         *comparison.comparison_tables(outcome),
         comparison.contradiction_table(),
         wording.deviation_table(outcome),
-        *findings.gate_tables(outcome),
+        *robustness.gate_tables(outcome),
     ]
     return {table.name: table for table in tables}
 
@@ -89,7 +90,7 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
         subtitle=wording.subtitle(outcome),
         notice=wording.NOTICE if outcome.is_phantom else "",
         answer=wording.answer(outcome),
-        figures=wording.key_figures(outcome),
+        tiles=wording.key_numbers(outcome),
         sections=sections,
         footer=f"tissuetrace, study leukemia. Gate token {outcome.token['token'][:16]}. "
         f"{_licence(outcome)}",

@@ -9,13 +9,14 @@ from tissuetrace.studies.leukemia.featurize import Featurize
 from tissuetrace.studies.leukemia.scores import value_of
 from tissuetrace.studies.leukemia.train_cnn import Cnn
 from tissuetrace.studies.leukemia.train_forest import Forest
+from tissuetrace.studies.leukemia.train_hybrid import Hybrid
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tissuetrace.stats.intervals import Interval
 
-__all__ = ["MODELS", "MODEL_NAMES", "SCHEME_NAMES", "Outcome"]
+__all__ = ["MODELS", "MODEL_NAMES", "SCHEME_NAMES", "Outcome", "Settings", "in_columns"]
 
 MODELS = ("forest", "cnn", "hybrid")
 MODEL_NAMES = {"forest": "random forest", "cnn": "CNN", "hybrid": "hybrid", "area": "area alone"}
@@ -78,13 +79,21 @@ class Outcome:
         """Look one score up; NaN where it was not scored."""
         return value_of(self.scores, metric, source=source, scheme=scheme, model=model)
 
-    def resampled(self, *, model: str, scheme: str = "subject", source: str = "test") -> str:
-        """Say what the intervals of a model resampled, for a caption."""
-        found = self.score("auc", model=model, scheme=scheme, source=source)
+    def resampled(
+        self, *, schemes: tuple[str, ...] = ("subject", "image"), source: str = "test"
+    ) -> str:
+        """Say what the intervals resampled, for a caption."""
+        groups = {
+            scheme: self.score("auc", model="forest", scheme=scheme, source=source).groups
+            for scheme in schemes
+        }
+        counted = " and ".join(
+            f"{count} ({SCHEME_NAMES[scheme]})" for scheme, count in groups.items()
+        )
         return (
-            f"Brackets: 95 % intervals from resampling whole groups of linked subjects "
-            f"({found.groups} groups, {self.settings.evaluate.bootstrap} draws, within each "
-            f"class), not single cells."
+            f"Brackets: 95 % intervals from resampling whole groups of linked subjects within "
+            f"each class, not single cells: {counted} groups, "
+            f"{self.settings.evaluate.bootstrap:,} draws."
         )
 
 
@@ -96,3 +105,13 @@ class Settings:
     featurize: Featurize
     forest: Forest
     cnn: Cnn
+    hybrid: Hybrid
+
+
+def in_columns(found: "Mapping[str, Interval]") -> dict[str, float]:
+    """Spread named intervals over the columns `name`, `name_low` and `name_high`."""
+    return {
+        f"{name}{ending}": value
+        for name, one in found.items()
+        for ending, value in (("", one.value), ("_low", one.low), ("_high", one.high))
+    }

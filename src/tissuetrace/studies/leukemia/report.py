@@ -13,6 +13,7 @@ from tissuetrace.studies.leukemia.evaluate import Evaluate
 from tissuetrace.studies.leukemia.featurize import Featurize
 from tissuetrace.studies.leukemia.train_cnn import Cnn
 from tissuetrace.studies.leukemia.train_forest import Forest
+from tissuetrace.studies.leukemia.train_hybrid import Hybrid
 
 __all__ = ["report"]
 
@@ -44,7 +45,13 @@ EVALUATE = "data/leukemia/evaluate"
             within=1e-3,
         ),
     },
-    params={"evaluate": Evaluate, "featurize": Featurize, "forest": Forest, "cnn": Cnn},
+    params={
+        "evaluate": Evaluate,
+        "featurize": Featurize,
+        "forest": Forest,
+        "cnn": Cnn,
+        "hybrid": Hybrid,
+    },
 )
 def report(  # noqa: PLR0913  # every input and output of the declaration
     *,
@@ -68,6 +75,7 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
     featurize: Featurize,
     forest: Forest,
     cnn: Cnn,
+    hybrid: Hybrid,
 ) -> None:
     """Check the lane's token, then write page, figures and tables.
 
@@ -77,10 +85,11 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
     import pandas as pd
 
     from tissuetrace.report.pages import render
+    from tissuetrace.studies.leukemia.feature_figures import feature_figures
     from tissuetrace.studies.leukemia.gallery import gallery
-    from tissuetrace.studies.leukemia.illustrations import illustrations
     from tissuetrace.studies.leukemia.layout import all_tables, compose
     from tissuetrace.studies.leukemia.outcome import Outcome, Settings
+    from tissuetrace.studies.leukemia.performance_figures import performance_figures
 
     sealed = read_json(token)
     check_token(sealed, [images, table])
@@ -96,11 +105,17 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
         correlations=read_table(correlations),
         evidence=read_json(evidence),
         token=sealed,
-        settings=Settings(evaluate=evaluate, featurize=featurize, forest=forest, cnn=cnn),
+        settings=Settings(
+            evaluate=evaluate, featurize=featurize, forest=forest, cnn=cnn, hybrid=hybrid
+        ),
     )
     paths: dict[str, str] = dict(read_table(table, ["name", "path"]).itertuples(index=False))
     tables = all_tables(outcome)
-    drawn = [*illustrations(outcome), gallery(outcome, paths, images)]
+    drawn = [
+        *performance_figures(outcome),
+        *feature_figures(outcome),
+        gallery(outcome, paths, images),
+    ]
     page = compose(outcome, tables, _draw(drawn, pages / "figures", note=outcome.note))
     _write_tables(list(tables.values()), pages / "tables", origin=outcome.origin_in_words)
     (pages / "index.html").write_text(render(page), encoding="utf-8")

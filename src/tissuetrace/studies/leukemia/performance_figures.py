@@ -1,50 +1,27 @@
-"""The figures of the report: which numbers go on which axes, with what caption."""
+"""Figures of how well the models do: which numbers go on which axes, with what caption."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tissuetrace.report import figures
-from tissuetrace.report.figures import Spread, grid_of_axes
-from tissuetrace.studies.leukemia.findings import strategy_names
+from tissuetrace.report.figures import Illustration, Spread, grid_of_axes
 from tissuetrace.studies.leukemia.outcome import MODEL_NAMES, MODELS, SCHEME_NAMES, Outcome
-from tissuetrace.studies.leukemia.paper import IMPORTANCES, confusion_of
+from tissuetrace.studies.leukemia.paper import confusion_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matplotlib.figure import Figure
 
     from tissuetrace.stats.intervals import Interval
 
-__all__ = ["Illustration", "illustrations"]
+__all__ = ["performance_figures", "stacked"]
 
 _CLASSES = ("normal", "ALL")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Illustration:
-    """A figure before it is drawn.
-
-    Args:
-        name: of the PNG file, without its ending.
-        title: short heading.
-        caption: what is drawn on what, and what the intervals resample.
-        alternative: what it shows, for those who do not see it.
-        draw: makes the figure.
-    """
-
-    name: str
-    title: str
-    caption: str
-    alternative: str
-    draw: "Callable[[], Figure]"
-
-
-def illustrations(outcome: Outcome) -> list[Illustration]:
-    """Return every figure but the gallery, in the order of the page."""
+def performance_figures(outcome: Outcome) -> list[Illustration]:
+    """Return leakage, curves, confusion tables and referral, in the order of the page."""
     return [
         _leakage(outcome),
         _roc(outcome),
@@ -52,11 +29,16 @@ def illustrations(outcome: Outcome) -> list[Illustration]:
         _confusion(outcome),
         _calibration(outcome),
         _referral(outcome),
-        _per_subject(outcome),
-        _importances(outcome),
-        _correlations(outcome),
-        _imbalance(outcome),
     ]
+
+
+def stacked(found: "list[Interval]") -> Spread:
+    """Put intervals into the arrays that figures take."""
+    return Spread(
+        value=np.array([one.value for one in found]),
+        low=np.array([one.low for one in found]),
+        high=np.array([one.high for one in found]),
+    )
 
 
 def _leakage(outcome: Outcome) -> Illustration:
@@ -71,7 +53,7 @@ def _leakage(outcome: Outcome) -> Illustration:
         ("hybrid, test", "hybrid", "test"),
     ]
     pairs = {
-        label: _stacked(
+        label: stacked(
             [
                 outcome.score("auc", model=model, scheme=scheme, source=source)
                 for _, model, source in rows
@@ -88,11 +70,11 @@ def _leakage(outcome: Outcome) -> Illustration:
 
     return Illustration(
         name="leakage",
-        title="A random split flatters: AUC by image against unseen subjects",
+        title="AUC by image against unseen subjects",
         caption=(
             "The same model scored twice. Where cells of one subject lie on both sides of the "
             "split, a model can recognise the subject's stain instead of the disease. "
-            f"{outcome.resampled(model='forest', source=outcome.folds_source)} The test rows have "
+            f"{outcome.resampled(source=outcome.folds_source)} The test rows have "
             f"fewer groups. {outcome.note}"
         ),
         alternative="AUC of each model by image and on unseen subjects, with intervals.",
@@ -111,7 +93,7 @@ def _roc(outcome: Outcome) -> Illustration:
     }
 
     def draw() -> "Figure":
-        figure, axes = grid_of_axes(1, 2, height_in=3.7)
+        figure, axes = grid_of_axes(1, 2, height_in=4.0)
         for scheme, ax in zip(("subject", "image"), axes, strict=True):
             curves = {
                 _with_auc(outcome, model, scheme): _curve(
@@ -128,7 +110,7 @@ def _roc(outcome: Outcome) -> Illustration:
                 title=SCHEME_NAMES[scheme],
                 xlim=(-0.02, 1.02),
                 ylim=(-0.02, 1.02),
-                aspect="equal",
+                box_aspect=1,
             )
             ax.legend(loc="lower right", fontsize=7.5)
         return figure
@@ -209,7 +191,7 @@ def _calibration(outcome: Outcome) -> Illustration:
     points = outcome.curves["calibration"]
 
     def draw() -> "Figure":
-        figure, axes = grid_of_axes(1, 2, height_in=3.7)
+        figure, axes = grid_of_axes(1, 2, height_in=4.0)
         for scheme, ax in zip(("subject", "image"), axes, strict=True):
             curves = {}
             for model in MODELS:
@@ -226,7 +208,7 @@ def _calibration(outcome: Outcome) -> Illustration:
                 title=SCHEME_NAMES[scheme],
                 xlim=(-0.02, 1.02),
                 ylim=(-0.02, 1.02),
-                aspect="equal",
+                box_aspect=1,
             )
             ax.legend(loc="upper left", fontsize=7.5)
         return figure
@@ -277,161 +259,6 @@ def _referral(outcome: Outcome) -> Illustration:
         ),
         alternative="Share kept, false-positive and false-negative rate by asked certainty.",
         draw=draw,
-    )
-
-
-def _per_subject(outcome: Outcome) -> Illustration:
-    table = outcome.subjects
-    chosen = table[
-        (table["source"] == "folds") & (table["scheme"] == "subject") & (table["model"] == "forest")
-    ]
-
-    def draw() -> "Figure":
-        figure, axes = grid_of_axes(2, 1, height_in=4.6)
-        for label, ax in zip((0, 1), axes, strict=True):
-            part = chosen[chosen["label"] == label].sort_values(
-                ["accuracy", "group"], kind="stable"
-            )
-            names = [str(group) for group in part["group"]]
-            sizes = part["items"].to_numpy(dtype=float)
-            figures.draw_dots(names, part["accuracy"].to_numpy(), sizes, ax=ax)
-            if len(sizes):
-                figures.size_legend(sorted({sizes.min(), sizes.max()}), ax=ax)
-            ax.set(ylabel="share called right", title=f"{_CLASSES[label]} subjects")
-        axes[1].set_xlabel("group of linked subjects (number, not the subject's name)")
-        return figure
-
-    return Illustration(
-        name="per_subject",
-        title="Some subjects are read far worse than others",
-        caption=(
-            "Forest, each group judged out of fold by group, threshold 0.5. A mean over cells "
-            f"hides subjects that a model fails on. Size: number of cells. {outcome.note}"
-        ),
-        alternative="Accuracy within each group, normal above, ALL below, from worst to best.",
-        draw=draw,
-    )
-
-
-def _importances(outcome: Outcome) -> Illustration:
-    forest = outcome.importances[
-        (outcome.importances["model"] == "forest") & (outcome.importances["scheme"] == "subject")
-    ]
-    by = {str(name): part.set_index("feature") for name, part in forest.groupby("method")}
-
-    def draw() -> "Figure":
-        figure, axes = grid_of_axes(1, 4, height_in=3.9)
-        order = by["mdi"]["importance"].sort_values(ascending=False, kind="stable").index
-        paper = (pd.Series(IMPORTANCES)).reindex(order).to_numpy(dtype=float)
-        figures.draw_bars(list(order), paper, ax=axes[0])
-        axes[0].set(xlabel="percent", title="paper, MDI")
-        for (method, title, unit), ax in zip(
-            (
-                ("mdi", "ours, MDI", "percent"),
-                ("permutation", "permutation", "loss of AUC"),
-                ("treeshap", "TreeSHAP", "mean |share|"),
-            ),
-            axes[1:],
-            strict=True,
-        ):
-            part = by[method].reindex(order)
-            scale = 100 / part["importance"].sum() if method == "mdi" else 1.0
-            values = scale * part["importance"].to_numpy(dtype=float)
-            spread = scale * part["spread"].to_numpy(dtype=float)
-            figures.draw_bars(list(order), values, ax=ax, spread=spread)
-            ax.set(xlabel=unit, title=title)
-            ax.set_yticklabels([])
-        return figure
-
-    return Illustration(
-        name="importances",
-        title="Which features matter: three ways, and the paper's",
-        caption=(
-            "Forest of the subject scheme, features sorted by our MDI; gaps in the paper's column "
-            "are the five features it does not print. Whiskers: spread over trees or repeats. "
-            "Features that carry the same information share their importance, each in its own way. "
-            f"{outcome.note}"
-        ),
-        alternative="Bars of 15 features for the paper's MDI and our MDI, permutation, TreeSHAP.",
-        draw=draw,
-    )
-
-
-def _correlations(outcome: Outcome) -> Illustration:
-    wide = outcome.correlations.pivot_table(
-        index="feature", columns="reading", values="spearman_with_area", sort=False
-    )
-    nothing = np.full(len(wide), np.nan)
-
-    def draw() -> "Figure":
-        figure, (ax,) = grid_of_axes(1, 1, height_in=4.4)
-        pairs = {
-            f"texture over the {name}": Spread(
-                value=wide[reading].to_numpy(), low=nothing, high=nothing
-            )
-            for reading, name in (("image", "whole image"), ("cell", "cell alone"))
-        }
-        figures.draw_pairs(list(wide.index), pairs, ax=ax)
-        ax.axvline(0, color="black", linewidth=0.8)
-        ax.set(xlabel="rank correlation with the cell's area", xlim=(-1.05, 1.05))
-        return figure
-
-    return Illustration(
-        name="area_correlations",
-        title="Texture over the whole image is area in disguise",
-        caption=(
-            "Spearman's rank correlation of every feature with the area, in both readings. With "
-            "black background counted, energy, mean and skewness mostly tell a cell's size. "
-            f"{outcome.note}"
-        ),
-        alternative="Rank correlation with area for 15 features in two readings.",
-        draw=draw,
-    )
-
-
-def _imbalance(outcome: Outcome) -> Illustration:
-    names = strategy_names(outcome)
-    shown = [_strategy_label(name) for name in names]
-    keep = outcome.settings.evaluate.sensitivity
-
-    def draw() -> "Figure":
-        figure, axes = grid_of_axes(1, 3, height_in=0.34 * len(names) + 1.2)
-        panels = (
-            ("auc", "AUC", 0.5),
-            ("specificity_chosen", f"specificity at {100 * keep:.0f} % kept", None),
-            ("auc_minus_none", "AUC less none", 0.0),
-        )
-        for (metric, title, reference), ax in zip(panels, axes, strict=True):
-            found = [outcome.score(metric, model=name, source="strategies") for name in names]
-            figures.draw_intervals(shown, _stacked(found), ax=ax, reference=reference)
-            ax.set_title(title, fontsize=8.5)
-        for ax in axes[1:]:
-            ax.set_yticklabels([])
-        return figure
-
-    return Illustration(
-        name="imbalance",
-        title="Treatments of the imbalance of classes",
-        caption=(
-            "Unseen subjects, test. Right: paired with no treatment of the same model on the same "
-            "cells; only an interval that leaves out 0 would show a gain. "
-            f"{outcome.resampled(model='forest')} {outcome.note}"
-        ),
-        alternative="Bars with intervals of AUC, specificity and gain for every treatment.",
-        draw=draw,
-    )
-
-
-def _strategy_label(name: str) -> str:
-    model, _, strategy = name.partition(":")
-    return f"{model.upper() if model == 'cnn' else model}: {strategy.replace('_', ' ')}"
-
-
-def _stacked(found: "list[Interval]") -> Spread:
-    return Spread(
-        value=np.array([one.value for one in found]),
-        low=np.array([one.low for one in found]),
-        high=np.array([one.high for one in found]),
     )
 
 
