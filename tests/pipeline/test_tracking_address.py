@@ -128,6 +128,14 @@ def test_an_address_is_shown_without_its_password(
     assert (address.shown, address.is_server) == (shown, is_server)
 
 
+def test_a_reason_is_told_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@host/")
+
+    reason = Address.chosen(Path()).reason(ValueError("http://me:secret@host/api said no"))
+
+    assert reason == "http://me:…@host/api said no"
+
+
 def test_the_cause_of_a_problem_is_one_short_line() -> None:
     refused = ConnectionRefusedError(111, "Connection refused")
     wrapped = RuntimeError("API request to http://me:secret@host failed")

@@ -46,9 +46,7 @@ class Address:
         uri = os.environ.get("MLFLOW_TRACKING_URI", "")
         if not uri:
             return cls(f"sqlite:///{home / DATABASE}", f"sqlite:///{DATABASE}", home / FILES)
-        password = urlsplit(uri).password
-        shown = uri.replace(f":{password}@", ":…@") if password else uri
-        return cls(uri, shown, home / FILES)
+        return cls(uri, _masked(uri, uri), home / FILES)
 
     @property
     def is_server(self) -> bool:
@@ -57,7 +55,7 @@ class Address:
 
     def reason(self, problem: BaseException) -> str:
         """Say in one line what went wrong, without a password."""
-        return cause_of(problem).replace(self.uri, self.shown)
+        return _masked(cause_of(problem), self.uri)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator["RunBook"]:
@@ -119,3 +117,9 @@ def cause_of(problem: BaseException) -> str:
     text = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
     line: str = text.strip().partition("\n")[0].rstrip(".")
     return f"{line[:_LONGEST_CAUSE]}…" if len(line) > _LONGEST_CAUSE else line
+
+
+def _masked(text: str, uri: str) -> str:
+    """Leave an address's password out of a text."""
+    password = urlsplit(uri).password
+    return text.replace(f":{password}@", ":…@") if password else text
