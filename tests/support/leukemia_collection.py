@@ -16,7 +16,7 @@ from tissuetrace.studies.leukemia.split import Split, split
 from tissuetrace.studies.leukemia.validate import validate
 
 PHANTOM = Phantom(
-    seed=5, size_px=64, subjects_all=7, subjects_hem=6, cells=4, delta=1, plant_duplicates=0
+    seed=5, size_px=64, subjects_all=7, subjects_hem=6, cells=0.1, delta=1, plant_duplicates=0
 )
 SPLIT = Split(fractions=(0.70, 0.15, 0.15), seed=0, link="pixels", near=0.998)
 FEATURIZE = Featurize(
