@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from tissuetrace.learn.splits import group_split, stratified_split
-from tissuetrace.pipeline.files import write_json, write_table
+from tissuetrace.pipeline.files import read_table, write_json, write_table
 from tissuetrace.studies.leukemia.featurize import COLUMNS
 
 FEATURES = tuple(COLUMNS)[3:]
@@ -47,6 +48,16 @@ def write_tables(
     write_table(_features(listed, seed=1), tables.features_other)
     write_json({"token": "synthetic"}, tables.admission)
     return tables
+
+
+def write_images(tables: Tables, *, side_px: int) -> None:
+    """Write a gray square for each cell, brighter where it is leukemic."""
+    rng = np.random.default_rng(2)
+    tables.images.mkdir()
+    listed = read_table(tables.table)
+    for path, label in zip(listed["path"], listed["label"], strict=True):
+        level = 60 + 80 * label + rng.integers(0, 40, (side_px, side_px, 3))
+        cv2.imwrite(str(tables.images / path), level.astype(np.uint8))
 
 
 def _cells(all_subjects: int, hem_subjects: int, cells: int) -> pd.DataFrame:

@@ -88,8 +88,9 @@ def positive_probability(model: Classifier, features: Features) -> Float[ndarray
     Raises:
         ValueError: the model was fitted on other classes than 0 and 1.
     """
-    if list(model.classes_) != [0, 1]:
-        raise ValueError(f"expected the classes 0 and 1, the model knows {list(model.classes_)}")
+    classes = np.asarray(model.classes_).tolist()
+    if classes != [0, 1]:
+        raise ValueError(f"expected the classes 0 and 1, the model knows {classes}")
     return np.asarray(model.predict_proba(features)[:, 1], dtype=np.float64)
 
 
