@@ -58,3 +58,4 @@ def test_a_full_disk_leaves_the_former_checkpoint(
         write_checkpoint({"epoch": 2}, path)
 
     assert read_checkpoint(path) == {"epoch": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]

@@ -1,5 +1,6 @@
 """Image files into one array, and rows of that array into batches for the training loop."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def cache_images(paths: Sequence[Path], *, side_px: int, folder: Path) -> Path:
     file = folder / f"images-{side_px}.npy"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / f".partial-{file.name}"
+        aside = folder / f".{os.getpid()}.partial.npy"  # NumPy appends its ending where missing
         np.save(aside, read_images(paths, side_px=side_px))
         aside.replace(file)
     return file

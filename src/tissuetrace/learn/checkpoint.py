@@ -23,11 +23,13 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     memory = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError
     torch.save(content, memory)
-    aside = path.with_name(f".{path.name}.partial")
-    with aside.open("wb") as file:
-        file.write(memory.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())  # else a power cut could leave the new name on empty content
+    # a worker may outlive a killed stage for a while and write beside the run that goes on
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        _write(memory, aside)
+    except OSError:
+        aside.unlink(missing_ok=True)  # half of it would keep the disk full
+        raise
     aside.replace(path)
 
 
@@ -46,6 +48,13 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
     except (RuntimeError, EOFError, pickle.UnpicklingError) as problem:
         raise _no_checkpoint(path, str(problem).partition("\n")[0]) from problem
     return content
+
+
+def _write(content: io.BytesIO, path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(content.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut could leave the new name on empty content
 
 
 def _no_checkpoint(path: Path, reason: str) -> InputError:
