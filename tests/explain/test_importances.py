@@ -37,9 +37,9 @@ def test_impurity_is_that_of_the_library_and_a_part_is_the_sum_of_its_columns(
     single = impurity_importances(forest, SINGLE)
     joined = impurity_importances(forest, [[0, 1], [2], [3]])
 
-    np.testing.assert_allclose(single.values, forest.feature_importances_)
-    np.testing.assert_allclose(joined.values[0], single.values[:2].sum())
-    assert joined.values.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(single.means, forest.feature_importances_)
+    np.testing.assert_allclose(joined.means[0], single.means[:2].sum())
+    assert joined.means.sum() == pytest.approx(1.0)
     assert joined.spread[0] < single.spread[0]  # the two columns take turns over the trees
 
 
@@ -47,7 +47,7 @@ def test_a_forest_of_bare_roots_relies_on_nothing() -> None:
     features, labels = np.ones((20, 2)), np.arange(20) % 2
     bare = fit_forest(features, labels, trees=3, class_weight="none", seed=0)
 
-    assert impurity_importances(bare, [[0], [1]]).values.tolist() == [0.0, 0.0]
+    assert impurity_importances(bare, [[0], [1]]).means.tolist() == [0.0, 0.0]
 
 
 def by_first(features: Any) -> Any:
@@ -62,8 +62,8 @@ def test_shuffling_the_only_feature_in_use_costs_the_whole_auc_above_a_half() ->
         by_first, features, labels, parts=[[0], [1]], repeats=20, seed=0
     )
 
-    assert found.values[0] == pytest.approx(0.5, abs=0.02)
-    assert (found.values[1], found.spread[1]) == (0.0, 0.0)
+    assert found.means[0] == pytest.approx(0.5, abs=0.02)
+    assert (found.means[1], found.spread[1]) == (0.0, 0.0)
 
 
 def test_permutation_agrees_with_the_reference_library(forest: Any) -> None:
@@ -83,7 +83,7 @@ def test_permutation_agrees_with_the_reference_library(forest: Any) -> None:
     reference = permutation_importance(
         forest, features, labels, scoring="roc_auc", n_repeats=30, random_state=0
     )
-    np.testing.assert_allclose(found.values, reference.importances_mean, atol=0.01)
+    np.testing.assert_allclose(found.means, reference.importances_mean, atol=0.01)
     np.testing.assert_allclose(found.spread, reference.importances_std, atol=0.01)
 
 
@@ -99,7 +99,7 @@ def test_twins_look_useless_alone_and_not_together(forest: Any) -> None:
         seed=0,
     )
 
-    assert found.values[2] > found.values[0] + found.values[1] + 0.05
+    assert found.means[2] > found.means[0] + found.means[1] + 0.05
 
 
 def test_columns_of_a_part_are_shuffled_by_one_order() -> None:
@@ -111,7 +111,7 @@ def test_columns_of_a_part_are_shuffled_by_one_order() -> None:
         lambda rows: rows.sum(axis=1), features, labels, parts=[[0, 1], [0]], repeats=5, seed=0
     )
 
-    assert found.values[0] == 0.0  # the sum stays 0 for every item
+    assert found.means[0] == 0.0  # the sum stays 0 for every item
     assert found.spread[1] > 0.0
 
 
@@ -141,16 +141,29 @@ def test_shapley_values_of_a_stump_are_half_the_step() -> None:
         n_estimators=1, bootstrap=False, max_features=None, random_state=0
     ).fit(features, labels)
 
-    found = shapley_importances(stump, features)
+    found = shapley_importances(stump, features, [[0], [1]])
 
-    assert found.values == pytest.approx([0.5, 0.0])
+    assert found.means == pytest.approx([0.5, 0.0])
     assert found.spread == pytest.approx([0.0, 0.0])
 
 
 def test_shapley_finds_the_columns_that_carry_the_label(forest: Any) -> None:
-    found = shapley_importances(forest, cells(seed=1)[0])
+    found = shapley_importances(forest, cells(seed=1)[0], SINGLE)
 
-    assert found.values[:2].min() > 2 * found.values[2:].max()
+    assert found.means[:2].min() > 2 * found.means[2:].max()
+
+
+def test_shapley_values_of_all_columns_together_are_the_distance_from_the_base_rate(
+    forest: Any,
+) -> None:
+    features, _ = cells(seed=1)
+    roots = [tree.tree_.value[0, 0, 1] for tree in forest.estimators_]
+
+    whole = shapley_importances(forest, features, [[0, 1, 2, 3]])
+
+    distance = np.abs(positive_probability(forest, features) - np.mean(roots))
+    np.testing.assert_allclose(whole.means, [distance.mean()])
+    np.testing.assert_allclose(whole.spread, [distance.std()])
 
 
 def test_clusters_join_what_ranks_alike_in_either_direction() -> None:

@@ -29,11 +29,11 @@ class Importances:
     """One number for each feature or cluster of features.
 
     Args:
-        values: the larger, the more the model relies on it.
+        means: the larger, the more the model relies on it.
         spread: standard deviation over what the method averages: trees, repeats or items.
     """
 
-    values: Float[ndarray, " part"]
+    means: Float[ndarray, " part"]
     spread: Float[ndarray, " part"]
 
 
@@ -57,10 +57,10 @@ def impurity_importances(
     trees = np.array([tree.feature_importances_ for tree in forest.estimators_])
     grown = trees[[tree.tree_.node_count > 1 for tree in forest.estimators_]]
     if len(grown) == 0:
-        return Importances(values=np.zeros(len(parts)), spread=np.zeros(len(parts)))
+        return Importances(means=np.zeros(len(parts)), spread=np.zeros(len(parts)))
     summed = np.stack([grown[:, list(part)].sum(axis=1) for part in parts], axis=1)
     mean = summed.mean(axis=0)
-    return Importances(values=mean / grown.mean(axis=0).sum(), spread=summed.std(axis=0))
+    return Importances(means=mean / grown.mean(axis=0).sum(), spread=summed.std(axis=0))
 
 
 def permutation_importances(
@@ -99,27 +99,29 @@ def permutation_importances(
             shuffled[repeat][:, columns] = features[order][:, columns]
         scores = predict(shuffled.reshape(-1, features.shape[1])).reshape(repeats, -1)
         losses[number] = [whole - auc(labels, score) for score in scores]
-    return Importances(values=losses.mean(axis=1), spread=losses.std(axis=1))
+    return Importances(means=losses.mean(axis=1), spread=losses.std(axis=1))
 
 
 def shapley_importances(
     forest: Any,  # noqa: ANN401  # as above
     features: Features,
+    parts: Sequence[Sequence[int]],
 ) -> Importances:
-    """Mean size of each feature's Shapley value for the probability of class 1.
+    """Mean size of the Shapley value of each part for the probability of class 1.
 
     Args:
         forest: a fitted random forest of two classes.
         features: of items that it was not fitted on.
+        parts: columns that count as one; their values are added, with their signs, for each item.
 
     Returns:
         In probability, 0 or more; spread over the items.
 
     Source: Lundberg and others 2020 (TreeSHAP, path-dependent), as shap has it.
     """
-    values = np.asarray(_tree_explainer(forest).shap_values(features))
-    sizes = np.abs(values[:, :, 1])
-    return Importances(values=sizes.mean(axis=0), spread=sizes.std(axis=0))
+    values = np.asarray(_tree_explainer(forest).shap_values(features))[:, :, 1]
+    sizes = np.abs(np.stack([values[:, list(part)].sum(axis=1) for part in parts], axis=1))
+    return Importances(means=sizes.mean(axis=0), spread=sizes.std(axis=0))
 
 
 def correlated_clusters(features: Features, *, above: float) -> list[list[int]]:
