@@ -133,7 +133,7 @@ def test_four_started_at_once_on_a_fresh_database_lose_and_repeat_nothing(
         for _ in range(4)
     ]
 
-    ended = [process.communicate(timeout=120) for process in started]
+    ended = [process.communicate(timeout=300) for process in started]
 
     assert [process.returncode for process in started] == [0] * 4, ended
     assert [errors for _, errors in ended] == [""] * 4, attempt
