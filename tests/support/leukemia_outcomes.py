@@ -5,11 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tissuetrace.pipeline.files import write_json, write_table
+from tissuetrace.pipeline.files import read_table, write_json, write_table
 from tissuetrace.pipeline.gate import Finding, Rule, seal
-from tissuetrace.studies.leukemia.evaluate import PREDICTION_COLUMNS
+from tissuetrace.studies.leukemia.evaluate import PREDICTION_COLUMNS, Evaluate, evaluate
 from tissuetrace.studies.leukemia.featurize import COLUMNS as FEATURE_COLUMNS
+from tissuetrace.studies.leukemia.featurize import Featurize, Glcm
 from tissuetrace.studies.leukemia.phantom import Phantom, draw_phantom
+from tissuetrace.studies.leukemia.report import report
+from tissuetrace.studies.leukemia.train_cnn import Cnn
+from tissuetrace.studies.leukemia.train_forest import Forest
+from tissuetrace.studies.leukemia.train_hybrid import Hybrid
 
 HOME = Path("data/leukemia")
 STRATEGIES = ("none", "balanced", "cost", "smote", "undersampling", "balanced_forest")
@@ -23,6 +28,31 @@ PHANTOM = Phantom(
     delta=1.0,
     plant_duplicates=0,
 )
+
+EVALUATE = Evaluate(bootstrap=20, seed=0, sensitivity=0.93)
+FEATURIZE = Featurize(
+    reading="image",
+    blur=0,
+    mask="above_zero",
+    aspect_ratio="ellipse",
+    glcm=Glcm(distances=(1,), angles=(0,), levels=256, symmetric=True, normed=True),
+    canny=(100, 200),
+    canny_cell=(30, 60),
+)
+FOREST = Forest(trees=100, class_weight="balanced", seeds=(0, 1, 2))
+CNN = Cnn(
+    input_px=64,
+    epochs=6,
+    batch=32,
+    lr=0.001,
+    patience=5,
+    block="relu_norm",
+    rotate_deg=15,
+    shift=0.1,
+    flip="horizontal",
+    seeds=(0,),
+)
+HYBRID = Hybrid(combine="mean", embedding_folds=3)
 
 
 def write_outcomes(*, kind: str = "phantom", prelim: int = 0) -> None:
@@ -48,6 +78,39 @@ def write_outcomes(*, kind: str = "phantom", prelim: int = 0) -> None:
     _write_strategies(cells, rng)
     _write_explained(rng)
     _write_gate()
+
+
+def run_evaluate() -> dict[str, Path]:
+    """Run the stage in the working directory and return what it wrote."""
+    reads = {name: Path(str(path)) for name, path in evaluate.reads.items()}
+    writes = {name: Path(output.path) for name, output in evaluate.writes.items()}
+    for path in writes.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    evaluate(**reads, **writes, params=EVALUATE, featurize=FEATURIZE, phantom=PHANTOM)
+    return writes
+
+
+def run_report() -> Path:
+    """Run the stage in the working directory and return its folder."""
+    reads = {name: Path(str(path)) for name, path in report.reads.items()}
+    pages = Path(report.writes["pages"].path)
+    pages.mkdir(parents=True, exist_ok=True)
+    settings = {"evaluate": EVALUATE, "featurize": FEATURIZE, "forest": FOREST, "cnn": CNN}
+    report(**reads, pages=pages, hybrid=HYBRID, **settings)
+    return pages
+
+
+def rewrite_labels(label: int, split: str) -> None:
+    """Give every cell of one split the same label, in all models and strategies."""
+    folders = [
+        HOME / f"train_{model}/{scheme}/predictions.parquet"
+        for model in ("forest", "cnn", "hybrid")
+        for scheme in ("image", "subject")
+    ]
+    for path in [*folders, HOME / "imbalance/strategies.parquet"]:
+        table = read_table(path)
+        table.loc[table["split"] == split, "label"] = label
+        write_table(table, path)
 
 
 def _cells(truth: pd.DataFrame) -> pd.DataFrame:

@@ -52,7 +52,7 @@ class Look:
 
 
 # From dark to light: still told apart without colour.
-LOOKS = (Look("#0b3c6f", "-", "o"), Look("#d1600a", "--", "s"), Look("#59a89c", "-.", "^"))
+LOOKS = (Look("#0b3c6f", "-", "o"), Look("#d1600a", "--", "s"), Look("#7cc4b8", "-.", "^"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,31 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from leukemia_outcomes import HOME, PHANTOM, write_outcomes
+from leukemia_outcomes import HOME, rewrite_labels, run_evaluate, write_outcomes
 
 from tissuetrace.pipeline.files import column_mistakes, read_json, read_table, write_table
-from tissuetrace.studies.leukemia.evaluate import Evaluate, evaluate
-from tissuetrace.studies.leukemia.featurize import Featurize, Glcm
-
-PARAMS = Evaluate(bootstrap=20, seed=0, sensitivity=0.93)
-FEATURIZE = Featurize(
-    reading="image",
-    blur=0,
-    mask="above_zero",
-    aspect_ratio="ellipse",
-    glcm=Glcm(distances=(1,), angles=(0,), levels=256, symmetric=True, normed=True),
-    canny=(100, 200),
-    canny_cell=(30, 60),
-)
-
-
-def run_evaluate() -> dict[str, Path]:
-    reads = {name: Path(str(path)) for name, path in evaluate.reads.items()}
-    writes = {name: Path(output.path) for name, output in evaluate.writes.items()}
-    for path in writes.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    evaluate(**reads, **writes, params=PARAMS, featurize=FEATURIZE, phantom=PHANTOM)
-    return writes
+from tissuetrace.studies.leukemia.evaluate import evaluate
 
 
 @pytest.fixture
@@ -57,19 +36,6 @@ def scored(writes: dict[str, Path], **where: str) -> "pd.Series[Any]":
         table = table[table[column] == value]
     assert len(table) == 1, table
     return table.iloc[0]
-
-
-def rewrite_labels(label: int, split: str) -> None:
-    """Give every cell of one split the same label, in all models and strategies."""
-    folders = [
-        HOME / f"train_{model}/{scheme}/predictions.parquet"
-        for model in ("forest", "cnn", "hybrid")
-        for scheme in ("image", "subject")
-    ]
-    for path in [*folders, HOME / "imbalance/strategies.parquet"]:
-        table = read_table(path)
-        table.loc[table["split"] == split, "label"] = label
-        write_table(table, path)
 
 
 def test_every_table_has_the_declared_columns(done: dict[str, Path]) -> None:

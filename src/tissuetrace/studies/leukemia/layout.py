@@ -105,8 +105,8 @@ def _verdict(outcome: Outcome) -> str:
     found = outcome.evidence["findings"]
     broken = sum(not one["held"] for one in found)
     return (
-        f"The gate's verdict is {outcome.token['verdict']!r}: {len(found)} rules, {broken} of them "
-        "not held as a warning. The token binds the verdict to data, rules and code; it was "
+        f"The gate's verdict is {outcome.token['verdict']!r}; of {len(found)} rules {broken} did "
+        "not hold, which are warnings. The token binds the verdict to data, rules and code; it was "
         "checked again when this page was written, and with it the tables and images that the "
         "page reads."
     )

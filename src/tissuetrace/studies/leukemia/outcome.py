@@ -88,11 +88,11 @@ class Outcome:
             for scheme in schemes
         }
         counted = " and ".join(
-            f"{count} ({SCHEME_NAMES[scheme]})" for scheme, count in groups.items()
+            f"{count} groups ({SCHEME_NAMES[scheme]})" for scheme, count in groups.items()
         )
         return (
             f"Brackets: 95 % intervals from resampling whole groups of linked subjects within "
-            f"each class, not single cells: {counted} groups, "
+            f"each class, not single cells: {counted}, "
             f"{self.settings.evaluate.bootstrap:,} draws."
         )
 

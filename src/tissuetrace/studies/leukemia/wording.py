@@ -23,7 +23,7 @@ NOTICE = (
 # From a number on the page to the bytes of the images, by hand.
 TRACE = (
     "# 1. the number: one row of the table of scores",
-    "python - <<'EOF'",
+    ".venv/bin/python - <<'EOF'",
     "import pandas as pd",
     'scores = pd.read_parquet("data/leukemia/evaluate/scores.parquet")',
     "print(scores.query(\"source == 'test' and scheme == 'subject' and model == 'forest'\"))",
