@@ -98,7 +98,8 @@ def _importances(outcome: Outcome) -> Illustration:
         title="Which features matter: three ways, and the paper's",
         caption=(
             "Forest of the subject scheme, features sorted by our MDI; gaps in the paper's column "
-            "are the five features it does not print. Whiskers: standard deviation over trees, repeats or cells. "
+            "are the five features it does not print. Whiskers: standard "
+            "deviation over trees, repeats or cells. "
             "Features that carry the same information share their importance, each in its own way. "
             f"{outcome.note}"
         ),
