@@ -124,6 +124,17 @@ def test_chromatin_has_the_contrast_of_its_latent() -> None:
     assert gray.mean() == pytest.approx(100, abs=2)
 
 
+def test_the_outline_wavers_as_the_model_says() -> None:
+    # true area over that of the disc, less 1, is half the summed squares of a_k = .03 N / √(k/2)
+    rng = np.random.default_rng(11)
+    disc = np.pi * (0.26 * 32) ** 2
+
+    areas = [draw_cell(np.zeros(6), size_px=32, gain=1.0, rng=rng)[1] for _ in range(2000)]
+
+    expected = 0.5 * 0.030**2 * sum(2 / k for k in range(2, 7))
+    assert np.mean(areas) / disc - 1 == pytest.approx(expected, rel=0.08)
+
+
 def _draw(z: ndarray) -> tuple[ndarray, float]:
     return draw_cell(z, size_px=300, gain=1.0, rng=np.random.default_rng(3))
 
