@@ -93,13 +93,13 @@ def test_an_experiment_in_the_bin_is_taken_out_again(trained: Path) -> None:
     ]
 
 
-def test_no_folder_host_or_user_of_this_machine_reaches_mlflow(trained: Path) -> None:
+def test_no_subject_folder_host_or_user_reaches_mlflow(trained: Path) -> None:
     track(["leukemia", "imc"], trained)
 
     content = (trained / "mlflow.db").read_bytes() + b"".join(
         path.read_bytes() for path in sorted((trained / "mlartifacts").rglob("*")) if path.is_file()
     )
-    private = [str(trained.parent), str(Path.home()) + "/", platform.node()]
+    private = ["subject H10", str(trained.parent), str(Path.home()) + "/", platform.node()]
     assert [text for text in private if text.encode() in content] == []
     assert ask(trained, "SELECT value FROM tags WHERE key LIKE 'mlflow.user%'") == []
     assert ask(trained, "SELECT DISTINCT user_id FROM runs") == [("unknown",)]

@@ -33,6 +33,7 @@ def add_run(study: str, variant: str, **changes: object) -> None:
     home.mkdir(parents=True, exist_ok=True)
     (home / "model.joblib").write_bytes(f"{study} {variant}".encode())
     (home / "card.json").write_text('{"card": 1}', encoding="utf-8")
+    (home / "predictions.parquet").write_bytes(b"subject H10")
     arguments: dict[str, Any] = {
         "study": study,
         "variant": variant,
@@ -40,7 +41,7 @@ def add_run(study: str, variant: str, **changes: object) -> None:
         "metrics": {"auc": 0.9, "loss": 0.4},
         "history": [],
         "inputs": {"features": Path("table.parquet"), "images": Path("images")},
-        "files": [home / "model.joblib", home / "card.json"],
+        "files": [home / name for name in ("model.joblib", "card.json", "predictions.parquet")],
         "admission": Path("admission.json"),
     }
     write_run(home / "run.json", **arguments | changes)

@@ -57,6 +57,15 @@ class RunFile:
             content = problem  # told as a mistake, beside those of the other files
         return cls(path, path.relative_to(root).as_posix(), sha256_of_bytes(data), content)
 
+    @property
+    def model_files(self) -> list[Path]:
+        """The checkpoint and its card, `model.*` and `card.*`.
+
+        Tables beside them name items and subjects, which must not leave the project.
+        """
+        names = [name for name in self.content["files"] if Path(name).stem in {"model", "card"}]
+        return [self.path.parent / name for name in names]
+
     def file_mistakes(self) -> list[str]:
         """Say which files of the model are gone, or are not those that were trained."""
         mistakes = []

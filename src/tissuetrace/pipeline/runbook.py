@@ -110,13 +110,13 @@ class RunBook:
         self._log(started, content, content)
         self.client.log_inputs(started.info.run_id, datasets=_datasets(content["inputs"]))
         self._put(started, [run.path], "")
-        self._put(started, [run.path.parent / name for name in content["files"]], "model")
+        self._put(started, run.model_files, "model")
         for child in content["children"]:
             family = {_PARENT: started.info.run_id, **_shared(tags)}
             nested = self._start(experiment, child["name"], family, content)
             self._log(nested, child, content)
             self._finish(nested, content)
-        if content["files"]:
+        if run.model_files:
             self._add_version(f"{content['study']}-{content['variant']}", started, tags, content)
         self._finish(started, content)
 

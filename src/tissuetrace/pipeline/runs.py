@@ -48,7 +48,8 @@ def write_run(  # noqa: PLR0913  # one argument for each thing that a run is mad
         metrics: final numbers by name.
         history: one mapping for each epoch, in order; `epoch` is a number among the others.
         inputs: everything that the training read, by name, from the root of the project.
-        files: the model and its card, in the folder of `path`.
+        files: the model (`model.*`), its card (`card.json`) and what else belongs to them, in
+            the folder of `path`. All are checksummed; MLflow is sent model and card alone.
         admission: of the gate that let the inputs pass.
         children: one for each seed or fold: `name`, `parameters`, `metrics`, `history`.
 
