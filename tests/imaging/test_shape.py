@@ -120,5 +120,16 @@ def test_the_largest_component_is_outlined_and_filled() -> None:
     np.testing.assert_array_equal(fill(contour, (30, 30)), expected)
 
 
+def test_a_long_thread_is_smaller_than_a_compact_cell() -> None:
+    mask = np.zeros((60, 60), np.uint8)
+    mask[2, 2:58] = 1
+    mask[20:30, 20:30] = 1
+
+    contour = outline(mask)
+
+    assert contour is not None
+    assert cv2.boundingRect(contour) == (20, 20, 10, 10)
+
+
 def test_nothing_has_no_outline() -> None:
     assert outline(np.zeros((5, 5), np.uint8)) is None
