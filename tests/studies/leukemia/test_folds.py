@@ -32,7 +32,9 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     return write_tables(tmp_path_factory.mktemp("tables"))
 
 
-def cut(tables: Tables, path: Path, *, count: int = 4) -> pd.DataFrame:
+def cut(
+    tables: Tables, path: Path, *, count: int = 4, imbalance: Imbalance = IMBALANCE
+) -> pd.DataFrame:
     folds(
         features=tables.features,
         features_other=tables.features_other,
@@ -42,7 +44,7 @@ def cut(tables: Tables, path: Path, *, count: int = 4) -> pd.DataFrame:
         predictions=path,
         params=Folds(folds=count, seed=0),
         forest=FOREST,
-        imbalance=IMBALANCE,
+        imbalance=imbalance,
         featurize=FEATURIZE,
     )
     return read_table(path)
@@ -85,12 +87,27 @@ def test_all_models_of_a_scheme_share_the_folds(found: pd.DataFrame) -> None:
     assert sorted(found["fold"].unique()) == [0, 1, 2, 3]
 
 
-def test_the_weighted_forest_is_the_strategy_of_that_name(found: pd.DataFrame) -> None:
+def by_group(found: pd.DataFrame) -> dict[str, list[float]]:
     chosen = found[(found["reading"] == "cell") & (found["scheme"] == "subject")]
-    judged = {str(model): part["probability"].tolist() for model, part in chosen.groupby("model")}
+    sorted_ = chosen.sort_values("item")
+    return {str(name): part["probability"].tolist() for name, part in sorted_.groupby("model")}
+
+
+def test_the_weighted_forest_is_the_strategy_of_that_name(found: pd.DataFrame) -> None:
+    judged = by_group(found)
 
     assert judged["forest"] == judged["balanced"]
     assert judged["forest"] != judged["none"]
+
+
+def test_strategies_take_their_own_seed(
+    tables: Tables, found: pd.DataFrame, tmp_path: Path
+) -> None:
+    other = by_group(cut(tables, tmp_path / "folds.parquet", imbalance=replace(IMBALANCE, seed=9)))
+
+    first = by_group(found)
+    assert other["forest"] == first["forest"]
+    assert all(other[strategy] != first[strategy] for strategy in FOREST_STRATEGIES)
 
 
 def test_a_cell_has_no_part_in_the_fit_that_judges_it(

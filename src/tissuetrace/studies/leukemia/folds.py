@@ -92,6 +92,8 @@ def folds(  # noqa: PLR0913  # the arguments are those of the declaration
     job = partial(
         _Job, groups=groups, table=table, params=params, forest=forest, imbalance=imbalance
     )
+    # one of the strategies is the forest itself where weights and seed agree
+    known = forest.class_weight if imbalance.seed == forest.seeds[0] else ""
     jobs = [
         *(
             job(features=path, reading=reading, scheme=scheme, model="forest")
@@ -105,9 +107,12 @@ def folds(  # noqa: PLR0913  # the arguments are those of the declaration
         *(
             job(features=features, reading=chosen, scheme="subject", model=strategy)
             for strategy in _strategies()
+            if strategy != known
         ),
     ]
     tables = parallel_map(_judge, jobs, title="folds")
+    if known:
+        tables.append(tables[SCHEMES.index("subject")].assign(model=known))
     write_table(pd.concat(tables, ignore_index=True), predictions)
 
 
