@@ -206,12 +206,14 @@ def test_the_losses_are_means_over_items_also_where_batches_differ_in_size() -> 
 
     line = _line()
     validation = Validation(batches=uneven, watch="validation_loss", better="lower")
+    still = Schedule(epochs=1, lr=1e-12, patience=1)
 
-    found = _fit(line, validation=validation, schedule=Schedule(epochs=1, lr=0.05, patience=1))
+    found = _fit(line, training=uneven, validation=validation, schedule=still)
 
     with torch.no_grad():
         expected = float(mse_loss(line(INPUTS), TARGETS))
     assert found.history[0]["validation_loss"] == pytest.approx(expected)
+    assert found.history[0]["train_loss"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -318,16 +320,45 @@ def test_the_order_and_the_dropout_of_two_seeds_differ() -> None:
     assert not torch.equal(lines[0].weight, lines[1].weight)
 
 
-def test_what_torch_was_set_to_is_put_back() -> None:
-    torch.manual_seed(11)
-    before = torch.get_rng_state(), torch.get_num_threads()
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
-    _fit(nn.Sequential(nn.Linear(1, 8), nn.Dropout(0.5), nn.Linear(8, 1)))
 
-    torch.manual_seed(11)
-    state, threads = torch.get_rng_state(), torch.get_num_threads()
-    assert torch.equal(before[0], state)
-    assert before[1] == threads
+@pytest.mark.usefixtures("two_threads")
+def test_it_computes_with_one_thread_and_puts_back_what_torch_was_set_to() -> None:
+    model = nn.Sequential(nn.Linear(1, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+    before = torch.get_rng_state()
+    threads: list[int] = []
+
+    def counted(outputs: Tensor, targets: Tensor) -> Tensor:
+        threads.append(torch.get_num_threads())
+        return mse_loss(outputs, targets)
+
+    _fit(model, loss=counted)
+
+    assert set(threads) == {1}
+    assert torch.get_num_threads() == 2
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dropout_is_off_while_validating() -> None:
+    model = nn.Sequential(nn.Dropout(0.5), nn.Identity())
+    model.register_parameter("unused", nn.Parameter(torch.zeros(1)))
+    seen: list[float] = []
+
+    def loss(outputs: Tensor, _: Tensor) -> Tensor:
+        seen.append(float((outputs == 0).double().mean()))
+        return outputs.mean() + model.get_parameter("unused").sum()
+
+    _fit(model, loss=loss, schedule=Schedule(epochs=1, lr=0.05, patience=1))
+
+    trained, validated = seen[:4], seen[4:]
+    assert min(trained) > 0
+    assert validated == [0, 0, 0, 0]
 
 
 def test_a_loss_that_is_no_number_stops_with_advice() -> None:
