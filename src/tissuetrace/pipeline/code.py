@@ -11,6 +11,7 @@ PACKAGE = "tissuetrace"
 # Modules that cannot change a result, so a change in them reruns nothing.
 NEUTRAL = {
     "tissuetrace.pipeline.errors": "says what went wrong, in words",
+    "tissuetrace.pipeline.live": "shows epochs on a server",
     "tissuetrace.pipeline.machine": "settings of a machine; results do not depend on them",
     "tissuetrace.pipeline.progress": "draws a bar",
     "tissuetrace.pipeline.stage": "what is declared stands in dvc.yaml itself",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from tissuetrace.studies.leukemia.phantom import SIGNAL
 from tissuetrace.studies.leukemia.recovery import (
     SIZE_FEATURES,
     area_agreement,
@@ -25,7 +26,6 @@ _HEADLINE = {
     "forest_false_positive_rate": ("false_positive_rate", "forest"),
     "cnn_false_positive_rate": ("false_positive_rate", "cnn"),
 }
-LATENTS = [f"z{number}" for number in range(1, 7)]
 
 
 def headline_numbers(scores: pd.DataFrame) -> dict[str, float | None]:
@@ -70,7 +70,7 @@ def against_truth(
     joined = features.merge(truth, on="name", validate="one_to_one").merge(groups, on="subject")
     labels = joined["label"].to_numpy()
     r, bias = area_agreement(joined["area"].to_numpy(), joined["area_px"].to_numpy())
-    latents, members = joined[LATENTS].to_numpy(), joined["group"].to_numpy()
+    latents, members = joined[list(SIGNAL)].to_numpy(), joined["group"].to_numpy()
     top = top_feature(joined[names].to_numpy(), labels, names=names, seed=seed)
     return {
         "area_r": r,

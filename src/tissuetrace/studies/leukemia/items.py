@@ -20,23 +20,24 @@ def read_items(*, table: Path, splits: Path, groups: Path, scheme: str) -> "pd.D
 
     Returns:
         `item, subject, group, image, split, scheme, label, path`, and `row`, the position of the
-        cell in the table.
+        cell in the table. A subject that no group names is a group of its own.
 
     Raises:
-        ValueError: a subject of the table has no group, or a split names no cell of the table.
+        ValueError: a split names no cell of the table.
     """
+    from tissuetrace.learn.linking import groups_of
+
     cells = read_table(table, ["name", "path", "subject", "image", "label"])
     cells["row"] = range(len(cells))
     chosen = read_table(splits)
     chosen = chosen[chosen["scheme"] == scheme]
     merged = cells.merge(chosen, on="name", how="inner", validate="one_to_one", sort=False)
-    merged = merged.merge(read_table(groups), on="subject", how="left", validate="many_to_one")
     if len(merged) < len(chosen):
         raise ValueError(f"{len(chosen) - len(merged)} names of the splits are not in the table")
-    if merged["group"].isna().any():
-        missing = sorted(set(merged.loc[merged["group"].isna(), "subject"]))
-        raise ValueError(f"subjects without a group: {missing}")
-    merged["group"] = merged["group"].astype("int64")
+    linked = read_table(groups)
+    names, numbers = linked["subject"].tolist(), linked["group"].tolist()
+    # subjects of the preliminary phase stand among the groups only where an image links them
+    merged["group"] = groups_of(merged["subject"].tolist(), names, numbers)
     columns = ["item", "subject", "group", "image", "split", "scheme", "label", "path", "row"]
     ordered: pd.DataFrame = merged.rename(columns={"name": "item"}).sort_values("row")
     return ordered[columns].reset_index(drop=True)
