@@ -36,6 +36,19 @@ def test_without_groups_the_error_of_a_share_is_the_binomial_one() -> None:
     assert found.groups == 400
 
 
+def test_with_four_groups_the_error_is_that_of_a_mean_of_four_and_reaches_as_far() -> None:
+    shares = np.array([0.3, 0.5, 0.5, 0.7])  # called right in each group of ten
+    groups = np.repeat(np.arange(4), 10)
+    scores = (np.tile(np.arange(10), 4) < 10 * shares[groups]).astype(float)
+    labels = np.ones(40, dtype=np.int64)
+
+    found = cluster_interval(sensitivity, labels, scores, groups, draws=20_000, seed=0)
+
+    assert found.value == 0.5
+    assert found.se == pytest.approx(shares.std(ddof=1) / 2, rel=0.02)
+    assert found.value - found.low == pytest.approx(min(0.5, 3.1824 * found.se), rel=1e-3)
+
+
 def test_cells_copied_within_subjects_do_not_narrow_the_interval() -> None:
     labels, scores, groups = cells(subjects=20, seed=1, per_subject=5)
     once = cluster_interval(auc, labels, scores, groups, draws=300, seed=0)
