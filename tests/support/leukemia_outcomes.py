@@ -208,7 +208,7 @@ def _write_folds(cells: pd.DataFrame, rng: np.random.Generator) -> None:
 
 def _write_strategies(cells: pd.DataFrame, rng: np.random.Generator) -> None:
     parts = []
-    for model, names in (("forest", STRATEGIES), ("cnn", ("none", "focal"))):
+    for model, names in (("forest", STRATEGIES), ("cnn", ("cnn_focal",))):
         for name in names:
             table = _predictions(cells, rng, scheme="subject", model=model, seeds=1)
             parts.append(table.assign(strategy=name))

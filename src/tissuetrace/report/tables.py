@@ -26,6 +26,8 @@ __all__ = [
 ABSENT = "–"  # noqa: RUF001  # the dash that stands for an empty cell in print
 _MINUS = "−"  # noqa: RUF001  # as wide as the plus sign, so that columns of both align
 
+_NO_WIDTH = 1e-9
+
 Row = Mapping[str, Any]
 
 
@@ -132,7 +134,7 @@ def percent_interval(key: str, title: str, *, digits: int = 1) -> Column:
 
 def _with_interval(row: Row, key: str, shape: str, *, scale: float) -> str:
     value = _shown(scale * row[key], shape)
-    if not row[f"{key}_low"] < row[f"{key}_high"]:  # NaN, or without width
+    if not row[f"{key}_high"] - row[f"{key}_low"] > _NO_WIDTH:  # or NaN
         return value
     low = _shown(scale * row[f"{key}_low"], shape)
     high = _shown(scale * row[f"{key}_high"], shape)

@@ -250,3 +250,17 @@ def test_strategies_are_also_compared_over_all_groups(done: dict[str, Path]) -> 
         smote - scored(done, metric="auc", model="none", **place)["value"]
     )
     assert gain["groups"] == 26
+
+
+def test_a_network_without_its_own_none_is_held_against_the_trained_one(
+    done: dict[str, Path],
+) -> None:
+    place = {"scheme": "subject"}
+
+    gain = scored(
+        done, metric="auc_minus_none", source="strategies", model="cnn:cnn_focal", **place
+    )
+
+    focal = scored(done, metric="auc", source="strategies", model="cnn:cnn_focal", **place)["value"]
+    plain = scored(done, metric="auc", source="test", model="cnn", **place)["value"]
+    assert gain["value"] == pytest.approx(focal - plain)

@@ -22,7 +22,7 @@ WITHIN = 1e-3  # of a network's predictions on another machine
 PREDICTION_COLUMNS = {
     "item": "string: cell, name of its image",
     "subject": "string: as the file names it",
-    "group": "int64: linked subjects, -1 where unknown (preliminary phase)",
+    "group": "int64: linked subjects; below 0 where unknown",
     "image": "int64: number of the field the cell was cut from",
     "split": "string: validation, test or prelim",
     "scheme": "string: items split at random (image) or by group (subject)",
@@ -226,7 +226,7 @@ def _scored(
     parts = [
         score_predictions(joined, sensitivity=keep, draws=draws, seed=seed),
         score_folds(folds, draws=draws, seed=seed),
-        score_strategies(strategies, sensitivity=keep, draws=draws, seed=seed),
+        score_strategies(strategies, joined, sensitivity=keep, draws=draws, seed=seed),
     ]
     return pd.concat(parts, ignore_index=True)
 

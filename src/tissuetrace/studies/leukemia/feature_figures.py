@@ -7,7 +7,7 @@ import pandas as pd
 
 from tissuetrace.report import figures
 from tissuetrace.report.figures import Illustration, Spread, grid_of_axes
-from tissuetrace.studies.leukemia.outcome import Outcome
+from tissuetrace.studies.leukemia.outcome import Outcome, strategy_label
 from tissuetrace.studies.leukemia.paper import IMPORTANCES
 from tissuetrace.studies.leukemia.performance_figures import stacked
 from tissuetrace.studies.leukemia.robustness import strategy_names
@@ -87,7 +87,8 @@ def _importances(outcome: Outcome) -> Illustration:
             part = by[method].reindex(order)
             scale = 100 / part["importance"].sum() if method == "mdi" else 1.0
             values = scale * part["importance"].to_numpy(dtype=float)
-            spread = scale * part["spread"].to_numpy(dtype=float)
+            over_repeats = part["spread"].to_numpy(dtype=float)
+            spread = over_repeats if method == "permutation" else None
             figures.draw_bars(list(order), values, ax=ax, spread=spread)
             ax.set(xlabel=unit, title=title)
             ax.set_yticklabels([])
@@ -99,7 +100,7 @@ def _importances(outcome: Outcome) -> Illustration:
         caption=(
             "Forest of the subject scheme, features sorted by our MDI; gaps in the paper's column "
             "are the five features it does not print. Whiskers: standard "
-            "deviation over trees, repeats or cells. "
+            "deviation over repeated shuffles. "
             "Features that carry the same information share their importance, each in its own way. "
             f"{outcome.note}"
         ),
@@ -142,7 +143,7 @@ def _correlations(outcome: Outcome) -> Illustration:
 
 def _imbalance(outcome: Outcome) -> Illustration:
     names = strategy_names(outcome)
-    shown = [_strategy_label(name) for name in names]
+    shown = [strategy_label(name) for name in names]
     keep = outcome.settings.evaluate.sensitivity
 
     def draw() -> "Figure":
@@ -171,8 +172,3 @@ def _imbalance(outcome: Outcome) -> Illustration:
         alternative="Bars with intervals of AUC, specificity and gain for every treatment.",
         draw=draw,
     )
-
-
-def _strategy_label(name: str) -> str:
-    model, _, strategy = name.partition(":")
-    return f"{model.upper() if model == 'cnn' else model}: {strategy.replace('_', ' ')}"

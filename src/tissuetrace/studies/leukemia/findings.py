@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tissuetrace.report.tables import Table, count, interval, number, percent_interval, text
+from tissuetrace.report.tables import (
+    Table,
+    count,
+    interval,
+    number,
+    percent_interval,
+    text,
+)
 from tissuetrace.studies.leukemia.outcome import (
     MODEL_NAMES,
     MODELS,
@@ -21,6 +28,7 @@ __all__ = [
     "difference_table",
     "headline_table",
     "model_table",
+    "preliminary_table",
     "seed_table",
     "threshold_table",
     "verdict",
@@ -171,6 +179,39 @@ def seed_table(outcome: Outcome) -> Table:
             number("lowest", "lowest"),
             number("highest", "highest"),
             number("standard_deviation", "standard deviation", digits=4),
+        ),
+    )
+
+
+def preliminary_table(outcome: Outcome) -> Table:
+    """Return the models on the images of the preliminary phase, which no training has seen."""
+    metrics = ("auc", "accuracy", "weighted_f1", "false_positive_rate")
+    rows: Rows = []
+    for scheme in ("subject", "image"):
+        for model in MODELS:
+            found = {
+                name: outcome.score(name, model=model, scheme=scheme, source="prelim")
+                for name in ("tn", "fp", "fn", "tp", *metrics)
+            }
+            row: dict[str, Any] = {"model": MODEL_NAMES[model], "scheme": SCHEME_NAMES[scheme]}
+            row |= {"cells": sum(found.pop(name).value for name in ("tn", "fp", "fn", "tp"))}
+            rows.append(row | in_columns(found))
+    return Table(
+        name="preliminary",
+        title="On the images of the preliminary phase",
+        caption=(
+            "Subjects of this phase are in no training, whichever the split. "
+            f"{outcome.resampled(source='prelim')} {ANCHORS} {outcome.note}"
+        ),
+        frame=pd.DataFrame(rows),
+        columns=(
+            text("model", "model"),
+            text("scheme", "trained on split"),
+            count("cells", "cells"),
+            interval("auc", "AUC"),
+            percent_interval("accuracy", "accuracy (%)"),
+            percent_interval("weighted_f1", "weighted F1 (%)"),
+            percent_interval("false_positive_rate", "false-positive rate (%)"),
         ),
     )
 

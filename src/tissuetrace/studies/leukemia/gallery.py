@@ -12,7 +12,7 @@ from numpy import ndarray
 from tissuetrace.imaging.bitmaps import read_bgr
 from tissuetrace.report.figures import Illustration, draw_image, grid_of_axes
 from tissuetrace.studies.leukemia.outcome import Outcome
-from tissuetrace.studies.leukemia.paper import CONFIDENCES
+from tissuetrace.studies.leukemia.paper import COLLECTION, CONFIDENCES
 from tissuetrace.studies.leukemia.scores import kept_seed
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def gallery(outcome: Outcome, paths: Mapping[str, str], folder: Path) -> Illustr
         f"{100 * CONFIDENCES[kind][0]:.0f} to {100 * CONFIDENCES[kind][1]:.0f} %"
         for kind, part in parts.items()
     )
-    source = "" if outcome.is_phantom else f" Images: {outcome.origin.get('doi') or 'as sourced'}."
+    source = "" if outcome.is_phantom else f" Images of the collection: {COLLECTION}."
     return Illustration(
         name="wrong_cells",
         title="Cells that the forest calls wrong",

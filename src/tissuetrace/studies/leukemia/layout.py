@@ -25,6 +25,7 @@ _READING_HELP = (
     "[low, high]: 95 % interval from drawing whole groups of linked subjects again and again.",
     "It tells how a number moves with other subjects; another training has a table of its own.",
     "No brackets: too few groups to draw from, or no draw changed the number.",
+    "A class with a single group shows no spread: an interval that leans on it is too narrow.",
 )
 
 
@@ -37,6 +38,7 @@ def all_tables(outcome: Outcome) -> dict[str, Table]:
         robustness.leakage_table(outcome),
         *([robustness.recovery_table(outcome)] if outcome.is_phantom else []),
         findings.threshold_table(outcome),
+        *([findings.preliminary_table(outcome)] if _has_preliminary(outcome) else []),
         robustness.strategy_table(outcome),
         findings.seed_table(outcome),
         *comparison.comparison_tables(outcome),
@@ -49,7 +51,8 @@ def all_tables(outcome: Outcome) -> dict[str, Table]:
 
 def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Picture]) -> Page:
     """Put tables and figures in order, between the answer and the way back to the images."""
-    ours = ["models", "differences", "leakage", "recovery", "thresholds", "imbalance", "seeds"]
+    ours = ["models", "differences", "leakage", "recovery", "preliminary", "thresholds"]
+    ours += ["imbalance", "seeds"]
     gate = ["gate_rules", "gate_counts"]
     apart = {*ours, *gate, "headline", "contradictions", "deviations"}
     published = [name for name in tables if name not in apart]
@@ -95,6 +98,10 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
         footer=f"tissuetrace, study leukemia. Gate token {outcome.token['token'][:16]}. "
         f"{_licence(outcome)}",
     )
+
+
+def _has_preliminary(outcome: Outcome) -> bool:
+    return bool((outcome.scores["source"] == "prelim").any())
 
 
 def _blocks(tables: Mapping[str, Table], names: Sequence[str]) -> list[Block]:

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from tissuetrace.stats.intervals import Interval
 
-__all__ = ["MODELS", "MODEL_NAMES", "SCHEME_NAMES", "Outcome", "Settings", "in_columns"]
+__all__ = [
+    "MODELS",
+    "MODEL_NAMES",
+    "SCHEME_NAMES",
+    "Outcome",
+    "Settings",
+    "in_columns",
+    "strategy_label",
+]
 
 MODELS = ("forest", "cnn", "hybrid")
 MODEL_NAMES = {"forest": "random forest", "cnn": "CNN", "hybrid": "hybrid", "area": "area alone"}
@@ -106,6 +114,12 @@ class Settings:
     forest: Forest
     cnn: Cnn
     hybrid: Hybrid
+
+
+def strategy_label(name: str) -> str:
+    """Turn `model:strategy` into words."""
+    model, _, strategy = name.partition(":")
+    return f"{MODEL_NAMES[model]}: {strategy.removeprefix(f'{model}_').replace('_', ' ')}"
 
 
 def in_columns(found: "Mapping[str, Interval]") -> dict[str, float]:

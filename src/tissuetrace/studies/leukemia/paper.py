@@ -11,6 +11,7 @@ from typing import Literal
 __all__ = [
     "ANCHORS",
     "CITATION",
+    "COLLECTION",
     "CONFIDENCES",
     "CONFUSIONS",
     "CONTRADICTIONS",
@@ -24,6 +25,13 @@ __all__ = [
 ]
 
 CITATION = "Swastika, Prilianti, Irawan & Setiawan, Kursor 13 (1), doi 10.21107/kursor.v13i1.427"
+
+
+# To be cited where an image of the collection is shown.
+COLLECTION = (
+    "C-NMC 2019, Gupta A., Gupta R. and others (SBILab, IIIT-Delhi and AIIMS New Delhi), The "
+    "Cancer Imaging Archive, doi 10.7937/tcia.2019.dc64i46r, CC BY 3.0"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

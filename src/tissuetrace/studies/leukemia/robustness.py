@@ -6,7 +6,7 @@ import pandas as pd
 
 from tissuetrace.report.tables import Table, count, interval, number, percent_interval, text
 from tissuetrace.studies.leukemia.findings import verdict
-from tissuetrace.studies.leukemia.outcome import MODEL_NAMES, Outcome, in_columns
+from tissuetrace.studies.leukemia.outcome import MODEL_NAMES, Outcome, in_columns, strategy_label
 
 __all__ = [
     "gate_tables",
@@ -79,7 +79,7 @@ def strategy_table(outcome: Outcome) -> Table:
             if model == "forest"
             else outcome.score("", model="")
         )
-        row = {"strategy": f"{MODEL_NAMES[model]}: {strategy.replace('_', ' ')}"}
+        row = {"strategy": strategy_label(name)}
         shown = "" if strategy == "none" else verdict(found["gain"], first="better", second="worse")
         rows.append(row | in_columns(found) | {"verdict": shown.removesuffix(" higher")})
     keep = outcome.settings.evaluate.sensitivity
@@ -100,7 +100,6 @@ def strategy_table(outcome: Outcome) -> Table:
             percent_interval("sensitivity", "sensitivity (%)"),
             percent_interval("specificity", "specificity (%)"),
             percent_interval("specificity_chosen", f"specificity at {100 * keep:.0f} % kept (%)"),
-            interval("brier", "Brier score"),
             interval("gain", "AUC less none"),
             text("verdict", "against none"),
             interval("gain_folds", "the same, all groups"),

@@ -120,13 +120,30 @@ def score_folds(folds: pd.DataFrame, *, draws: int, seed: int) -> pd.DataFrame:
 
 
 def score_strategies(
-    strategies: pd.DataFrame, *, sensitivity: float, draws: int, seed: int
+    strategies: pd.DataFrame,
+    predictions: pd.DataFrame,
+    *,
+    sensitivity: float,
+    draws: int,
+    seed: int,
 ) -> pd.DataFrame:
-    """Score every treatment of the imbalance on test, each also less `none` on the same items."""
+    """Score every treatment of the imbalance on test, each also less `none` on the same items.
+
+    Args:
+        strategies: predictions under each `strategy`.
+        predictions: of the models as trained, which stand for `none` where a model lacks it.
+        sensitivity: that the chosen threshold keeps on validation.
+        draws: of groups, for the intervals.
+        seed: of the draws.
+    """
     kept = kept_seed(strategies, also=["strategy"])
     rows: list[Row] = []
     for (scheme, model), of_model in kept.groupby(["scheme", "model"], sort=False):
         parts = {str(name): part for name, part in of_model.groupby("strategy", sort=False)}
+        if "none" not in parts:
+            plain = (predictions["scheme"] == scheme) & (predictions["model"] == model)
+            parts = {"none": kept_seed(predictions[plain]), **parts}
+        none = parts["none"][parts["none"]["split"] == "test"]
         for name, part in parts.items():
             place = {"source": "strategies", "scheme": scheme, "model": f"{model}:{name}"}
             test = part[part["split"] == "test"]
@@ -134,10 +151,8 @@ def score_strategies(
             chosen = {metric: _measure(metric) for metric in _OF_STRATEGIES}
             chosen |= _at_chosen(threshold)
             rows += _scored(test, place, chosen, draws=draws, seed=seed)
-            if name != "none" and "none" in parts:
-                none = parts["none"]
-                pair = _paired(test, none[none["split"] == "test"])
-                rows += _differences(pair, place, _GAINS, draws=draws, seed=seed)
+            if name != "none":
+                rows += _differences(_paired(test, none), place, _GAINS, draws=draws, seed=seed)
     return _table(rows)
 
 

@@ -74,7 +74,9 @@ def key_numbers(outcome: Outcome) -> list[Tile]:
         for model in ("forest", "cnn")
     ]
     gap = outcome.score("auc_gap", model="forest", scheme="both", source=outcome.folds_source)
-    found.append((gap, "AUC that a random split adds to the forest"))
+    reading = outcome.settings.featurize.reading
+    added = f"AUC that a random split adds to the forest (texture over the {reading})"
+    found.append((gap, added))
     tiles = []
     for one, meaning in found:
         value, _, brackets = _bracketed(one).partition(" [")
