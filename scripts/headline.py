@@ -40,7 +40,7 @@ def table(lanes: list[str]) -> list[str]:
         published = import_module(f"tissuetrace.studies.{lane}.paper").HEADLINE
         for key, (words, number) in published.items():
             value = headline.get(key)
-            ours = "–" if value is None else f"{value:.3f}"
+            ours = "none" if value is None else f"{value:.3f}"
             rows.append(f"| {lane} | {words} | {ours} | {number} |")
     return rows
 

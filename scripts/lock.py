@@ -1,7 +1,7 @@
 """Write requirements/lock-cpu.txt and lock-cuda.txt from pyproject.toml.
 
-Run `python scripts/lock.py` with uv on the PATH after a change of dependencies. One resolution
-is split in two, since pip prefers a listed registry build of torch over a local CPU wheel when
+Run `python scripts/lock.py` with uv on the PATH after a change of dependencies; delete
+lock-cuda.txt first to move every pin to its newest version. One resolution is split in two, since pip prefers a listed registry build of torch over a local CPU wheel when
 one file names both: the CPU lock pins `torch==…+cpu` alone and leaves the CUDA packages out.
 """
 
@@ -40,9 +40,11 @@ def resolve() -> str:
     options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--all-extras"]
     quiet = ["--quiet", "--no-header", "--no-annotate"]
     quiet += ["--no-emit-index-url", "--no-emit-find-links"]
-    command = ["uv", "pip", "compile", "pyproject.toml", *options, *groups, *quiet]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return done.stdout
+    # pins that stand in the file stay, unless a bound forbids them
+    kept = ["--output-file", "requirements/lock-cuda.txt"]
+    command = ["uv", "pip", "compile", "pyproject.toml", *options, *groups, *quiet, *kept]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return (ROOT / "requirements/lock-cuda.txt").read_text(encoding="utf-8")
 
 
 def split_entries(text: str) -> list[str]:

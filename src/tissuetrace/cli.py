@@ -266,7 +266,8 @@ def _disk_error(problem: OSError) -> InputError:
 def _relative(filename: str | None) -> str:
     if not filename:
         return "output"
-    path = Path(filename)
+    # a stage writes beside its outputs, which is no name that a user knows
+    path = Path(*(part for part in Path(filename).parts if not part.startswith(".partial-")))
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 

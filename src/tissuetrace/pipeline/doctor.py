@@ -142,7 +142,7 @@ def _room(study: str, root: Path) -> Iterator[Check]:
         content = params.load_params(root / "params.yaml")
     except ProjectError:
         return  # said above
-    size = sum(file.size for file in source.files)
+    size = sum(file.bytes for file in source.files)
     needs = registry.find_study(study).needs(content[study], len(source.files), size)
     free_disk = shutil.disk_usage(root).free
     free_memory = psutil.virtual_memory().available
