@@ -1,8 +1,9 @@
 """Write requirements/lock-cpu.txt and lock-cuda.txt from pyproject.toml.
 
 Run `python scripts/lock.py` with uv on the PATH after a change of dependencies; delete
-lock-cuda.txt first to move every pin to its newest version. One resolution is split in two, since pip prefers a listed registry build of torch over a local CPU wheel when
-one file names both: the CPU lock pins `torch==…+cpu` alone and leaves the CUDA packages out.
+lock-cuda.txt first to move every pin to its newest version. One resolution is split in two, since
+pip prefers a listed registry build of torch over a local CPU wheel when one file names both: the
+CPU lock pins `torch==…+cpu` alone and leaves the CUDA packages out.
 """
 
 import re

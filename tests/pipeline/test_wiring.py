@@ -259,7 +259,7 @@ def readme_mistakes(root: Path) -> list[str]:
     mistakes = []
     for name in ("README.md", "CONTRIBUTING.md"):
         text = (root / name).read_text()
-        commands = re.findall(r"\bmake ([a-z]+)", text)
+        commands = re.findall(r"\bmake ([a-z]+)", "\n".join(code_blocks(text)))
         mistakes += [f"{name}: make {word}" for word in commands if word not in targets]
         ours = re.findall(r"`?tissuetrace ([a-z]+)", "\n".join(code_blocks(text)))
         mistakes += [f"{name}: tissuetrace {word}" for word in ours if word not in COMMANDS]
