@@ -138,7 +138,7 @@ def fit(
 def reproducible(seed: int, device: str) -> Iterator[None]:
     """Compute with one thread, torch's generator seeded and deterministic algorithms.
 
-    Everything is put back afterwards, so neither callers nor other runs notice.
+    All of it is put back afterwards.
     """
     cuda = device == "cuda"
     if cuda:
@@ -264,8 +264,8 @@ class _Run:
                 outputs.append(output.cpu())
                 targets.append(truth.cpu())
         mean = _mean(total, sum(map(len, targets)), "validation")
-        everything = torch.cat(outputs), torch.cat(targets)
-        found = {name: metric(*everything) for name, metric in self.validation.metrics.items()}
+        seen = torch.cat(outputs), torch.cat(targets)
+        found = {name: metric(*seen) for name, metric in self.validation.metrics.items()}
         return {"validation_loss": mean, **found}
 
     def _is_best(self) -> bool:
