@@ -109,8 +109,7 @@ def fit(
         schedule: epochs, learning rate, patience.
         seed: of dropout, shuffling and augmentation.
         device: `cpu` (one thread, else sums differ) or `cuda`.
-        resume: folder of the checkpoint, for these arguments and these data alone; None keeps
-            no checkpoint.
+        resume: folder of the checkpoint, for these arguments and data alone; None keeps none.
 
     Raises:
         InputError: a loss is not finite, or the checkpoint cannot be read.
