@@ -128,6 +128,21 @@ def test_a_cell_has_no_part_in_the_fit_that_judges_it(
     assert (again[others_moved]["probability"] != found[others_moved]["probability"]).any()
 
 
+def test_each_reading_is_judged_by_its_own_table(
+    tables: Tables, found: pd.DataFrame, tmp_path: Path
+) -> None:
+    swapped = replace(tables, features=tables.features_other, features_other=tables.features)
+
+    again = cut(swapped, tmp_path / "folds.parquet")
+
+    keys = ["scheme", "item"]
+    forest, mirrored = (table[table["model"] == "forest"] for table in (found, again))
+    image = forest[forest["reading"] == "image"].sort_values(keys)["probability"]
+    cell = mirrored[mirrored["reading"] == "cell"].sort_values(keys)["probability"]
+    assert cell.tolist() == image.tolist()
+    assert cell.tolist() != forest[forest["reading"] == "cell"]["probability"].tolist()
+
+
 def test_the_area_model_sees_the_area_alone(
     tables: Tables, found: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -43,7 +43,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     return made
 
 
-def compare(tables: Tables, folder: Path) -> pd.DataFrame:
+IMBALANCE = Imbalance(cost_fp=4.0, gamma=2.0, alpha=0.25, estimators=2, seed=6)
+
+
+def compare(tables: Tables, folder: Path, params: Imbalance = IMBALANCE) -> pd.DataFrame:
     imbalance(
         features=tables.features,
         images=tables.images,
@@ -52,7 +55,7 @@ def compare(tables: Tables, folder: Path) -> pd.DataFrame:
         groups=tables.groups,
         admission=tables.admission,
         strategies=folder / "strategies.parquet",
-        params=Imbalance(cost_fp=4.0, gamma=2.0, alpha=0.25, estimators=2, seed=6),
+        params=params,
         forest=Forest(trees=12, class_weight="balanced", seeds=(0, 1)),
         cnn=CNN,
         resume=folder / "resume",
@@ -142,3 +145,26 @@ def test_the_sections_of_the_project_fit() -> None:
     content = load_params(Path(__file__).parents[3] / "params.yaml")
 
     assert set(stage_params(imbalance, content)) == {"params", "forest", "cnn"}
+
+
+def test_the_network_weighs_the_commoner_class_by_alpha_and_forests_do_not_see_it(
+    tables: Tables, tmp_path: Path
+) -> None:
+    heavy, light = (
+        compare(tables, tmp_path / f"{alpha}", replace(IMBALANCE, alpha=alpha))
+        for alpha in (0.99, 0.01)
+    )
+
+    network = heavy["model"] == "cnn"
+    # ALL is the commoner class here
+    assert heavy[network]["probability"].mean() > light[network]["probability"].mean() + 0.05
+    pd.testing.assert_frame_equal(heavy[~network], light[~network])
+
+
+def test_gamma_is_that_of_the_networks_loss(
+    tables: Tables, found: pd.DataFrame, tmp_path: Path
+) -> None:
+    sharp = compare(tables, tmp_path, replace(IMBALANCE, gamma=5.0))
+
+    network = found["model"] == "cnn"
+    assert (sharp[network]["probability"] != found[network]["probability"]).all()
