@@ -1,3 +1,9 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
 import pytest
 from worker_functions import die_on_three, draw
 
@@ -36,3 +42,35 @@ def test_a_wrong_number_of_workers_is_refused(
 
     with pytest.raises(InputError, match=r"TISSUETRACE_WORKERS: is .* above 0"):
         parallel_map(abs, [1], title="counting")
+
+
+WORK = """
+from tissuetrace.pipeline.parallel import parallel_map
+from worker_functions import sleep_long
+parallel_map(sleep_long, range(2), title="sleeping")
+"""
+
+
+def test_workers_do_not_outlive_a_killed_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TISSUETRACE_WORKERS", "2")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
+    stage = subprocess.Popen([sys.executable, "-c", WORK])
+    workers = wait_for_children(stage.pid, count=2)
+
+    stage.kill()
+    stage.wait()
+
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert len(workers) >= 2
+    assert alive == []
+
+
+def wait_for_children(pid: int, *, count: int) -> list[psutil.Process]:
+    deadline = time.monotonic() + 60
+    asleep: list[psutil.Process] = []
+    while len(asleep) < count and time.monotonic() < deadline:
+        time.sleep(0.5)
+        children = psutil.Process(pid).children(recursive=True)
+        asleep = [child for child in children if "loky" in " ".join(child.cmdline())]
+    time.sleep(2)  # until they have taken their items
+    return asleep

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import numpy as np
 
@@ -13,4 +14,9 @@ def draw(seed: int) -> bytes:
 def die_on_three(item: int) -> int:
     if item == 3:
         os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def sleep_long(item: int) -> int:
+    time.sleep(120)
     return item

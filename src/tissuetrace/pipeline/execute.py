@@ -1,11 +1,7 @@
 """Running one stage: read its parameters, let it write aside, check, then rename into place."""
 
 import contextlib
-import ctypes
-import os
 import shutil
-import signal
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.files import column_mistakes, write_json
 from tissuetrace.pipeline.gate import code_sha256, recheck
 from tissuetrace.pipeline.hashing import digest, sha256_of_bytes
+from tissuetrace.pipeline.machine import die_with_parent
 from tissuetrace.pipeline.params import load_params, stage_params
 from tissuetrace.pipeline.stage import Each, Stage
 
@@ -43,17 +40,6 @@ def execute(stage: Stage, *, variant: str | None = None) -> None:
         _resume_folder(stage, variant, (_paths(reads), values)) as kept,
     ):
         stage.function(**reads, **writes, **values, **kept)
-
-
-def die_with_parent() -> None:
-    """Let this process end when the process that started it is killed (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return
-    parent = os.getppid()
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-    if os.getppid() != parent:  # it was gone before the signal was asked for
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def variants(stage: Stage, content: Mapping[str, Any]) -> list[str]:

@@ -1,10 +1,13 @@
 """Settings that belong to a machine: environment variables, never parameters."""
 
+import ctypes
 import os
+import signal
+import sys
 
 from tissuetrace.pipeline.errors import InputError
 
-__all__ = ["device", "quieten_libraries", "workers"]
+__all__ = ["device", "die_with_parent", "quieten_libraries", "workers"]
 
 
 def workers() -> int:
@@ -41,3 +44,14 @@ def quieten_libraries() -> None:
     os.environ["DVC_NO_ANALYTICS"] = "1"
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+def die_with_parent() -> None:
+    """Let this process end when the process that started it is killed (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    if os.getppid() != parent:  # it was gone before the signal was asked for
+        os.kill(os.getpid(), signal.SIGTERM)

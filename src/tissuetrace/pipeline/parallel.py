@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from tissuetrace.pipeline.errors import InputError
-from tissuetrace.pipeline.machine import workers
+from tissuetrace.pipeline.machine import die_with_parent, workers
 
 __all__ = ["parallel_map"]
 
@@ -40,13 +40,21 @@ def parallel_map(
     try:
         with _backend(scheduler):
             run = joblib.Parallel(n_jobs=-1 if scheduler else count)
-            return list(run(joblib.delayed(function)(item) for item in work))
+            if count == 1 and not scheduler:
+                return [function(item) for item in work]
+            return list(run(joblib.delayed(_work)(function, item) for item in work))
     except TerminatedWorkerError as problem:
         raise InputError(
             f"a worker of {count} was killed ({_cause(problem)})",
             where=title,
             todo="Mostly memory: lower TISSUETRACE_WORKERS, then run it again",
         ) from problem
+
+
+def _work(function: Callable[[Item], Result], item: Item) -> Result:
+    """Do one item in a worker, which must not go on when the stage has been killed."""
+    die_with_parent()
+    return function(item)
 
 
 def _backend(scheduler: str | None) -> AbstractContextManager[object]:
