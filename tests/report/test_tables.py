@@ -31,6 +31,7 @@ MINUS = "\N{MINUS SIGN}"
         (number("x", ""), {"x": NAN}, ABSENT),
         (percent("x", ""), {"x": 0.3418}, "34.2 %"),
         (percent("x", ""), {"x": NAN}, ABSENT),
+        (number("x", ""), {"x": -1e-9}, "0.000"),
         (points("x", ""), {"x": 0.031}, "+3.1"),
         (points("x", ""), {"x": -0.031}, f"{MINUS}3.1"),
         (interval("x", ""), {"x": 0.8, "x_low": 0.7, "x_high": 0.9}, "0.800 [0.700, 0.900]"),

@@ -103,12 +103,12 @@ def count(key: str, title: str) -> Column:
 
 def number(key: str, title: str, *, digits: int = 3) -> Column:
     """Show a number with fixed digits."""
-    return Column(title=title, show=lambda row: _shown(row[key], f"{{:.{digits}f}}"))
+    return Column(title=title, show=lambda row: _shown(row[key], f"{{:z.{digits}f}}"))
 
 
 def percent(key: str, title: str, *, digits: int = 1) -> Column:
     """Show a share of 0 to 1 as a percentage."""
-    return Column(title=title, show=lambda row: _shown(100 * row[key], f"{{:.{digits}f}} %"))
+    return Column(title=title, show=lambda row: _shown(100 * row[key], f"{{:z.{digits}f}} %"))
 
 
 def points(key: str, title: str) -> Column:
@@ -122,13 +122,13 @@ def interval(key: str, title: str, *, digits: int = 3) -> Column:
     An interval without width says that no draw changed the value, not that it is certain; it is
     left out.
     """
-    shape = f"{{:.{digits}f}}"
+    shape = f"{{:z.{digits}f}}"
     return Column(title=title, show=lambda row: _with_interval(row, key, shape, scale=1))
 
 
 def percent_interval(key: str, title: str, *, digits: int = 1) -> Column:
     """Show the share `key` and its interval as percentages."""
-    shape = f"{{:.{digits}f}}"
+    shape = f"{{:z.{digits}f}}"
     return Column(title=title, show=lambda row: _with_interval(row, key, shape, scale=100))
 
 
