@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tissuetrace.stats.classification import accuracy, auc, sensitivity
+from tissuetrace.stats.classification import accuracy, auc, false_positive_rate, sensitivity
 from tissuetrace.stats.intervals import cluster_interval, paired_interval
 
 
@@ -112,6 +112,17 @@ def test_a_model_against_itself_differs_by_nothing() -> None:
     found = paired_interval(auc, labels, scores, scores, groups, draws=50, seed=0)
 
     assert (found.value, found.low, found.high, found.se) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_spread_that_one_group_cannot_show_is_unknown_and_not_0() -> None:
+    groups = np.repeat(np.arange(5), 4)
+    labels = (groups > 0).astype(np.int64)  # one group of normal cells
+    scores = np.random.default_rng(4).uniform(size=20)
+
+    found = cluster_interval(false_positive_rate, labels, scores, groups, draws=50, seed=0)
+
+    assert np.isfinite(found.value)
+    assert np.isnan([found.low, found.high]).all()
 
 
 def test_a_paired_interval_is_narrower_than_its_parts_where_models_share_their_errors() -> None:

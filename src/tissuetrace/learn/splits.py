@@ -8,7 +8,8 @@ from numpy import ndarray
 
 __all__ = ["Fold", "group_folds", "group_split", "stratified_folds", "stratified_split"]
 
-Fold = tuple[Int[ndarray, " train"], Int[ndarray, " test"]]
+# lengths differ from fold to fold
+Fold = tuple[Int[ndarray, " _"], Int[ndarray, " _"]]
 
 
 def stratified_split(

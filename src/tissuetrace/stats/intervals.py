@@ -58,7 +58,8 @@ def cluster_interval(
 
     Returns:
         value ± t(n-1) · SE · sqrt(n/(n-1)) for n groups. Draws in which the measure is undefined
-        are left out; where it is undefined on all items, or there is one group, the ends are NaN.
+        are left out. Where it is undefined on all items, there is one group, or no draw differs
+        from another (one group in a label), nothing is known of its spread: the ends are NaN.
 
     Source: cluster bootstrap, Field & Welsh 2007. Groups of one label are drawn among each other,
     so that no draw lacks a class. Percentile intervals gave 11 % false alarms at 12 groups, these
@@ -97,13 +98,16 @@ def paired_interval(  # noqa: PLR0917  # two models on the same items: read in t
         bounds: range of the difference.
 
     Returns:
-        The measure of the first less that of the second, as in `cluster_interval`.
+        The measure of the first less that of the second, as in `cluster_interval`; a model less
+        itself is 0 without doubt.
     """
     one, two = _ranked(labels, first), _ranked(labels, second)
     drawn = [
         one.measure(statistic, weights) - two.measure(statistic, weights)
         for weights in _draws(labels, groups, draws=draws, seed=seed)
     ]
+    if np.array_equal(first, second):
+        return Interval(0.0, 0.0, 0.0, 0.0, len(np.unique(groups)))
     value = statistic(labels, first, None) - statistic(labels, second, None)
     return _interval(value, np.array(drawn), len(np.unique(groups)), bounds)
 
@@ -148,10 +152,13 @@ def _interval(
     value: float, drawn: Float[ndarray, " draw"], groups: int, bounds: tuple[float, float]
 ) -> Interval:
     known = drawn[np.isfinite(drawn)]
+    unknown = float("nan")
     if groups < 2 or len(known) < 2 or not np.isfinite(value):  # noqa: PLR2004  # no spread of one
-        unknown = float("nan")
         return Interval(value, unknown, unknown, unknown, groups)
-    se = float(known.std(ddof=1) * np.sqrt(groups / (groups - 1)))
+    spread = known.std(ddof=1)
+    if spread == 0:
+        return Interval(value, unknown, unknown, 0.0, groups)
+    se = float(spread * np.sqrt(groups / (groups - 1)))
     reach = _student_t(groups - 1) * se
     low, high = bounds
     return Interval(value, max(low, value - reach), min(high, value + reach), se, groups)

@@ -16,7 +16,7 @@ from tissuetrace.pipeline.files import read_table, write_table
 from tissuetrace.pipeline.parallel import parallel_map
 from tissuetrace.pipeline.stage import exact, stage
 from tissuetrace.studies.leukemia.featurize import Featurize
-from tissuetrace.studies.leukemia.items import SCHEMES
+from tissuetrace.studies.leukemia.items import ADMISSION, SCHEMES
 from tissuetrace.studies.leukemia.strategies import Imbalance, fit_by
 from tissuetrace.studies.leukemia.train_forest import Forest, with_features
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from tissuetrace.learn.imbalance import Strategy
 
 __all__ = ["Folds", "folds"]
-
-ADMISSION = "data/leukemia/admit/admission.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from tissuetrace.pipeline import machine
 from tissuetrace.pipeline.files import write_table
 from tissuetrace.pipeline.parallel import parallel_map
 from tissuetrace.pipeline.stage import stage, tolerance
-from tissuetrace.studies.leukemia.items import ASKED, predicted, read_items
+from tissuetrace.studies.leukemia.items import ADMISSION, ASKED, predicted, read_items
 from tissuetrace.studies.leukemia.strategies import Imbalance, fit_by
 from tissuetrace.studies.leukemia.train_cnn import (
     Cnn,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FOCAL", "imbalance"]
 
-ADMISSION = "data/leukemia/admit/admission.json"
 SCHEME = "subject"
 FOCAL = "cnn_focal"
 

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy import ndarray
 
-__all__ = ["ASKED", "SCHEMES", "predicted", "read_items"]
+__all__ = ["ADMISSION", "ASKED", "SCHEMES", "predicted", "read_items"]
+
+ADMISSION = "data/leukemia/admit/admission.json"  # the gate of every training stage
 
 SCHEMES = ("image", "subject")
 ASKED = ("validation", "test", "prelim")  # the splits that a model is asked about

@@ -13,7 +13,7 @@ from tissuetrace.pipeline.hashing import digest
 from tissuetrace.pipeline.parallel import parallel_map
 from tissuetrace.pipeline.runs import write_run
 from tissuetrace.pipeline.stage import stage, tolerance
-from tissuetrace.studies.leukemia.items import ASKED, SCHEMES, predicted, read_items
+from tissuetrace.studies.leukemia.items import ADMISSION, ASKED, SCHEMES, predicted, read_items
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,6 @@ __all__ = [
     "train_cnn",
 ]
 
-ADMISSION = "data/leukemia/admit/admission.json"
 THRESHOLD = 0.5  # a probability from here on is called a blast
 
 

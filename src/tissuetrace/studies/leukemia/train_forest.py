@@ -16,14 +16,13 @@ from tissuetrace.pipeline.hashing import digest
 from tissuetrace.pipeline.parallel import parallel_map
 from tissuetrace.pipeline.runs import write_run
 from tissuetrace.pipeline.stage import exact, stage
-from tissuetrace.studies.leukemia.items import ASKED, predicted, read_items
+from tissuetrace.studies.leukemia.items import ADMISSION, ASKED, predicted, read_items
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Forest", "train_forest", "with_features"]
 
-ADMISSION = "data/leukemia/admit/admission.json"
 THRESHOLD = 0.5  # of the card; evaluate chooses another one on validation
 
 

@@ -11,8 +11,8 @@ from tissuetrace.pipeline.files import read_table, write_json, write_table
 from tissuetrace.pipeline.hashing import digest
 from tissuetrace.pipeline.runs import write_run
 from tissuetrace.pipeline.stage import stage, tolerance
-from tissuetrace.studies.leukemia.items import ASKED, SCHEMES, predicted, read_items
-from tissuetrace.studies.leukemia.train_cnn import ADMISSION, THRESHOLD, Cnn, metrics_of
+from tissuetrace.studies.leukemia.items import ADMISSION, ASKED, SCHEMES, predicted, read_items
+from tissuetrace.studies.leukemia.train_cnn import THRESHOLD, Cnn, metrics_of
 from tissuetrace.studies.leukemia.train_forest import Forest
 
 if TYPE_CHECKING:
