@@ -25,7 +25,7 @@ help: ## this list
 
 setup: $(READY) ## create .venv with the locked dependencies (TORCH=cpu|cuda forces one)
 
-$(READY): requirements/lock-cpu.txt requirements/lock-cuda.txt pyproject.toml scripts/setup.sh
+$(READY): requirements/lock-cpu.txt requirements/lock-cuda.txt scripts/setup.sh
 	@PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH) TORCH_INDEX="$(TORCH_INDEX)" scripts/setup.sh
 	@touch $@
 

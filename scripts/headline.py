@@ -1,13 +1,14 @@
 """Print the headline table of the lanes, or write it into the README.
 
 `python scripts/headline.py [LANE]` prints it with where to look; `--write` puts it between the
-README's marks. The numbers come from `metrics/<lane>/headline.json` and the papers' from the lane.
+README's marks. Ours come from `metrics/<lane>/headline.json`, the papers' from the declarations.
 """
 
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
+
+from tissuetrace.pipeline.registry import find_study
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- headline: begin -->\n", "<!-- headline: end -->\n"
@@ -33,15 +34,15 @@ def lanes_with_metrics() -> list[str]:
 
 
 def table(lanes: list[str]) -> list[str]:
-    """Return a Markdown table: lane, number, ours today, the paper's."""
-    rows = ["| lane | number | here (phantom) | paper |", "|---|---|---|---|"]
+    """Return a Markdown table: lane, number, ours on unseen subjects, the paper's."""
+    rows = ["| lane | number | here, unseen subjects | paper |", "|---|---|---|---|"]
     for lane in lanes:
-        headline = json.loads((ROOT / "metrics" / lane / "headline.json").read_text())
-        published = import_module(f"tissuetrace.studies.{lane}.paper").HEADLINE
-        for key, (words, number) in published.items():
-            value = headline.get(key)
-            ours = "none" if value is None else f"{value:.3f}"
-            rows.append(f"| {lane} | {words} | {ours} | {number} |")
+        found = json.loads((ROOT / "metrics" / lane / "headline.json").read_text())
+        source = json.loads((ROOT / "sources" / f"{lane}.json").read_text())["kind"]
+        for number in find_study(lane).headline:
+            value = found.get(number.metric)
+            ours = "undefined" if value is None else f"{value:.3f} ({source})"
+            rows.append(f"| {lane} | {number.words} | {ours} | {number.published or 'not given'} |")
     return rows
 
 

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# Create the environment from the lock that fits this machine. Called by `make setup`.
+# Create the environment, or bring it up to date, from the lock that fits this machine.
+# Called by `make setup`.
 set -euo pipefail
+# the environment that is about to be made must not be asked for its own Python
+PATH=${PATH#"$PWD/$VENV/bin:"}
 
 "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || {
   echo "setup: $("$PYTHON" --version) found, 3.11 to 3.13 needed. Say PYTHON=python3.12 make setup" >&2
@@ -26,7 +29,6 @@ choose_lock() {
   fi
 }
 
-rm -rf "$VENV"
 "$PYTHON" -m venv "$VENV"
 lock=$(choose_lock)
 rm -rf "$VENV/wheels"

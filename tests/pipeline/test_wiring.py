@@ -276,6 +276,22 @@ def test_the_commands_and_links_of_the_readme_exist() -> None:
     assert readme_mistakes(ROOT) == []
 
 
+def headline_table() -> str:
+    done = subprocess.run(
+        [sys.executable, "scripts/headline.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return "".join(line for line in done.stdout.splitlines(keepends=True) if line[0] == "|")
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_metrics() -> None:
+    assert headline_table().count("\n") > 5
+    assert headline_table() in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize("line", ["`make dinner`", "`tissuetrace cook`", "[x](docs/nothing.md)"])
 def test_a_command_or_link_that_does_not_exist_is_seen(project: Tree, line: str) -> None:
     readme = project.root / "README.md"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 __all__ = [
     "Each",
+    "Headline",
     "Needs",
     "Output",
     "Plot",
@@ -236,6 +237,21 @@ class Plot:
     template: str = "linear"
 
 
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A number of the first screen.
+
+    Args:
+        metric: key in `metrics/<study>/headline.json`.
+        words: what it is.
+        published: the paper's number and the set it was taken on; empty where it gives none.
+    """
+
+    metric: str
+    words: str
+    published: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
     """What a study needs of a machine, estimated.
@@ -260,6 +276,7 @@ class Study:
         stages: module names under the study's folder, in the order in which they run.
         needs: estimate from the study's parameters, number of files and bytes of its source.
         plots: what `dvc plots` draws of it.
+        headline: what the README and the end of the demo print of its metrics.
     """
 
     title: str
@@ -268,3 +285,4 @@ class Study:
     stages: tuple[str, ...]
     needs: Callable[[Mapping[str, Any], int, int], Needs]
     plots: tuple[Plot, ...] = ()
+    headline: tuple[Headline, ...] = ()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tissuetrace.pipeline.stage import Needs, Plot, Study
+from tissuetrace.pipeline.stage import Headline, Needs, Plot, Study
 
 __all__ = ["STUDY"]
 
@@ -86,6 +86,21 @@ PLOTS = (
     ),
 )
 
+HEADLINE = (
+    Headline("forest_auc", "AUC, random forest", ""),
+    Headline("cnn_auc", "AUC, CNN", ""),
+    Headline("hybrid_auc", "AUC, mean of both", ""),
+    Headline("cnn_minus_forest_auc", "AUC, CNN less forest", ""),
+    Headline("forest_accuracy", "accuracy, random forest", "0.846, random by image"),
+    Headline("cnn_accuracy", "accuracy, CNN", "0.870, random by image"),
+    Headline(
+        "forest_false_positive_rate",
+        "false-positive rate, random forest",
+        "0.342 or 0.358, random by image",
+    ),
+    Headline("cnn_false_positive_rate", "false-positive rate, CNN", "0.275, random by image"),
+)
+
 STUDY = Study(
     title="Leukemic blast or normal precursor? Random forest against CNN",
     question="Which of the two tells blasts from normal cells better, at which false-alarm cost?",
@@ -112,4 +127,5 @@ STUDY = Study(
     ),
     needs=_needs,
     plots=PLOTS,
+    headline=HEADLINE,
 )
