@@ -89,7 +89,7 @@ PLOTS = (
 HEADLINE = (
     Headline("forest_auc", "AUC, random forest", ""),
     Headline("cnn_auc", "AUC, CNN", ""),
-    Headline("hybrid_auc", "AUC, mean of both", ""),
+    Headline("hybrid_auc", "AUC, hybrid", ""),
     Headline("cnn_minus_forest_auc", "AUC, CNN less forest", ""),
     Headline("forest_accuracy", "accuracy, random forest", "0.846, random by image"),
     Headline("cnn_accuracy", "accuracy, CNN", "0.870, random by image"),
