@@ -3,7 +3,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tissuetrace.stats.classification import accuracy, auc, false_positive_rate, sensitivity
+from tissuetrace.stats.classification import (
+    accuracy,
+    at_threshold,
+    auc,
+    balanced_accuracy,
+    false_positive_rate,
+    sensitivity,
+    specificity,
+)
 from tissuetrace.stats.intervals import cluster_interval, paired_interval
 
 
@@ -154,3 +162,94 @@ def test_a_planted_null_is_called_in_at_most_seventeen_of_two_hundred() -> None:
 
     false_alarms = sum(interval.low > 0 or interval.high < 0 for interval in found)
     assert 2 <= false_alarms <= 17
+
+
+def unlike(negative: int, positive: int, *, seed: int) -> tuple[Any, Any, Any]:
+    """Scores as in `cells`, with as many groups of each label as are asked for."""
+    rng = np.random.default_rng(seed)
+    count = negative + positive
+    groups = np.repeat(np.arange(count), 12)
+    scores = rng.normal(size=count)[groups] + rng.normal(size=len(groups))
+    return (groups >= negative).astype(np.int64), scores, groups
+
+
+# Bounds are the 97.5 % quantiles of a binomial count of 200: at 40 groups of a true chance of 5 %,
+# as promised; at a dozen of 8 %, as a spread estimated from four groups cannot be exact.
+@pytest.mark.parametrize(
+    ("measure", "negative", "positive", "most"),
+    [
+        (at_threshold(specificity, 0.0), 4, 7, 24),
+        (auc, 6, 6, 24),
+        (auc, 20, 20, 17),
+        (at_threshold(specificity, 0.0), 20, 20, 17),
+    ],
+    ids=["specificity of 4", "auc of 12", "auc of 40", "specificity of 20"],
+)
+def test_a_planted_truth_of_one_half_is_missed_in_few_of_two_hundred(
+    measure: Any, negative: int, positive: int, most: int
+) -> None:
+    found = [
+        cluster_interval(measure, *unlike(negative, positive, seed=seed), draws=200, seed=seed)
+        for seed in range(200)
+    ]
+
+    assert sum(not interval.low <= 0.5 <= interval.high for interval in found) <= most
+
+
+def test_groups_of_a_label_that_the_measure_does_not_read_change_nothing() -> None:
+    labels, scores, groups = unlike(4, 7, seed=3)
+    normal = labels == 0
+    measure = at_threshold(specificity, 0.0)
+
+    both = cluster_interval(measure, labels, scores, groups, draws=4000, seed=0)
+    alone = cluster_interval(
+        measure, labels[normal], scores[normal], groups[normal], draws=4000, seed=0
+    )
+
+    assert both.groups == alone.groups == 4
+    assert both.se == pytest.approx(alone.se, rel=1e-9)
+    assert both.low == pytest.approx(alone.low, rel=1e-9)
+
+
+def test_a_specificity_of_one_still_rests_on_the_normal_groups() -> None:
+    labels, _, groups = unlike(4, 7, seed=3)
+
+    found = cluster_interval(specificity, labels, labels.astype(float), groups, draws=50, seed=0)
+
+    assert (found.value, found.se, found.groups) == (1.0, 0.0, 4)
+
+
+def test_degrees_of_freedom_are_those_of_the_label_that_makes_the_spread() -> None:
+    labels, scores, groups = unlike(3, 30, seed=4)
+    even = np.where(labels == 1, np.arange(len(labels)) % 2, scores)  # ALL groups all agree
+    measure = at_threshold(balanced_accuracy, 0.5)
+
+    found = cluster_interval(measure, labels, even, groups, draws=200, seed=0, bounds=(-9.0, 9.0))
+
+    assert found.groups == 33
+    assert found.value - found.low == pytest.approx(4.3027 * found.se, rel=1e-4)  # t of 2
+
+
+def test_an_auc_against_one_normal_group_has_no_interval() -> None:
+    labels, scores, groups = unlike(1, 7, seed=5)
+
+    found = cluster_interval(auc, labels, scores, groups, draws=50, seed=0)
+    of_positives = cluster_interval(
+        at_threshold(sensitivity, 0.0), labels, scores, groups, draws=50, seed=0
+    )
+
+    assert np.isfinite(found.value)
+    assert np.isnan([found.low, found.high, found.se]).all()
+    assert of_positives.low < of_positives.value < of_positives.high
+
+
+def test_a_paired_difference_of_specificities_rests_on_the_normal_groups() -> None:
+    labels, scores, groups = unlike(4, 7, seed=6)
+    second = scores + np.random.default_rng(1).normal(size=len(scores))
+
+    found = paired_interval(
+        at_threshold(specificity, 0.0), labels, scores, second, groups, draws=200, seed=0
+    )
+
+    assert found.groups == 4
+    assert found.value - found.low == pytest.approx(3.1824 * found.se, rel=1e-4)
