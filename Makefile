@@ -62,5 +62,5 @@ report: $(READY) ## write the reports again where something changed, and say whe
 	@ls reports/*/index.html
 
 clean: ## remove the environment and what tools left; data, cache and runs stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .cache build
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

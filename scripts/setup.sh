@@ -31,7 +31,7 @@ choose_lock() {
 
 "$PYTHON" -m venv "$VENV"
 lock=$(choose_lock)
-rm -rf "$VENV/wheels"
+rm -rf "$VENV/wheels" "$VENV/torch.txt" "$VENV/torch.log"
 if [ "$lock" = cuda ] && [ "$TORCH" = auto ]; then
   echo "setup: no CPU build of torch found, so the larger one of the registry is taken (TORCH_INDEX= adds an index)"
 fi

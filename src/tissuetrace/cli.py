@@ -50,9 +50,16 @@ def repro(study: str | None) -> None:
     dvcfile.require_current(studies, stages, content, root)
     wanted = [stage for stage in stages if study in {None, stage.study}]
     names = _chosen(study)
-    repro.reproduce(wanted, root, everything=study is None)
+    failure = repro.reproduce(wanted, root, everything=study is None)
     _track(names, root)
-    _audit(names, root)
+    if failure is None:
+        _audit(names, root)
+        return
+    try:
+        _audit(names, root)
+    except ProjectError as refusal:
+        click.echo(str(refusal), err=True)
+    raise failure
 
 
 @cli.command()
@@ -143,8 +150,8 @@ def scale(name: str) -> None:
     from tissuetrace.pipeline import dvcfile, params, scale
 
     root = _project_root()
-    lines = scale.merge_scale(name, root)
     studies, stages = _declarations()
+    lines = scale.merge_scale(name, root, stages)
     dvcfile.write_files(studies, stages, params.load_params(root / "params.yaml"), root)
     click.echo("\n".join(lines) if lines else f"params.yaml is at the scale {name!r} already")
 
@@ -176,9 +183,13 @@ def source(study: str, where: str, **options: Any) -> None:  # noqa: ANN401  # c
     """
     from tissuetrace.pipeline import registry, sources
 
-    registry.find_study(study)
+    if options["reference"] and registry.find_study(study).references == "refused":
+        raise InputError(
+            "reads its files from data/ alone", where=study, todo="Leave --reference out"
+        )
     patterns = registry.source_patterns(study)
-    for line in sources.set_source(study, where, patterns, _project_root(), **options):
+    named = where if where == "phantom" else str(Path(where).expanduser().resolve())
+    for line in sources.set_source(study, named, patterns, _project_root(), **options):
         click.echo(line)
 
 
@@ -217,7 +228,9 @@ def ui(port: int) -> None:
 
     from tissuetrace.pipeline import tracking
 
-    subprocess.run(tracking.serve_command(_project_root(), port), check=True)
+    done = subprocess.run(tracking.serve_command(_project_root(), port), check=False)
+    if done.returncode:
+        raise InputError("the server ended", where=f"port {port}", todo="Try --port 5001")
 
 
 def main() -> None:
@@ -260,7 +273,7 @@ def _disk_error(problem: OSError) -> InputError:
             where=where,
             todo="Make room (tissuetrace doctor says how much), then run it again",
         )
-    return InputError("may not be written", where=where, todo="Correct the folder's permissions")
+    return InputError("no permission", where=where, todo="Correct the permissions of the folder")
 
 
 def _relative(filename: str | None) -> str:
@@ -311,8 +324,7 @@ def _track(studies: list[str], root: Path) -> None:
 def _audit(studies: list[str], root: Path) -> None:
     from tissuetrace.pipeline import gate_audit
 
-    gated = [name for name in gate_audit.gated_studies(root) if name in studies]
-    for line in gate_audit.audit_gates(root, gated):
+    for line in gate_audit.audit_gates(root, studies):
         click.echo(line)
 
 

@@ -44,3 +44,26 @@ def test_a_missing_cuda_device_is_found_before_training(toy: Tree) -> None:
 
     assert done.returncode == 2
     assert "no CUDA device is seen. Set TISSUETRACE_DEVICE=cpu" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("TISSUETRACE_WORKERS", "two"), ("TISSUETRACE_DEVICE", "gpu")]
+)
+def test_a_wrong_setting_of_the_machine_is_one_finding(
+    toy: Tree, variable: str, value: str
+) -> None:
+    done = toy.run("tissuetrace", "doctor", "toy", **{variable: value})
+
+    assert done.returncode == 2
+    assert f"FAIL TISSUETRACE_* variables: {variable}: is '{value}'" in done.stdout
+    assert "ok   Python" in done.stdout
+
+
+def test_a_misspelt_parameter_that_the_estimate_needs_is_no_crash(project: Tree) -> None:
+    project.edit("params.yaml", "subjects_all", "subject_all")
+
+    done = project.run("tissuetrace", "doctor", "leukemia")
+
+    assert done.returncode == 2
+    assert "nearest is 'subjects_all'" in done.stdout
+    assert "Traceback" not in done.stderr

@@ -1,13 +1,17 @@
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from project_tree import Tree
+from project_tree import ROOT, Tree
+
+from tissuetrace.pipeline.execute import execute
+from tissuetrace.pipeline.stage import Stage, exact
 
 MEANS = "data/toy/summarise/means.csv"
 
@@ -20,6 +24,7 @@ def test_checksums_of_every_output_are_kept_in_git(toy: Tree) -> None:
 
     assert kept[MEANS] == {
         "class": "exact",
+        "md5": hashlib.md5((toy.root / MEANS).read_bytes()).hexdigest(),  # noqa: S324  # DVC's
         "sha256": hashlib.sha256((toy.root / MEANS).read_bytes()).hexdigest(),
     }
 
@@ -53,6 +58,30 @@ def test_a_misspelt_stage_is_one_line_with_the_nearest(
     assert "Traceback" not in done.stderr
 
 
+def test_a_source_is_named_from_the_folder_one_stands_in(toy: Tree) -> None:
+    (toy.root / "docs/pictures").mkdir()
+    (toy.root / "docs/pictures/a.txt").write_text("a")
+
+    done = subprocess.run(
+        ["tissuetrace", "source", "toy", "pictures"],
+        cwd=toy.root / "docs",
+        env=toy.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert '"a.txt"' in (toy.root / "sources/toy.json").read_text()
+
+
+def test_a_lane_that_cannot_read_references_refuses_them(toy: Tree, tmp_path: Path) -> None:
+    done = toy.run("tissuetrace", "source", "toy", str(tmp_path), "--reference")
+
+    assert done.returncode == 2
+    assert "toy: reads its files from data/ alone. Leave --reference out" in done.stderr
+
+
 def test_a_folder_outside_a_project_is_told_so(toy: Tree, tmp_path: Path) -> None:
     done = subprocess.run(
         ["tissuetrace", "gates"],
@@ -71,7 +100,7 @@ def test_a_folder_outside_a_project_is_told_so(toy: Tree, tmp_path: Path) -> Non
     ("error", "message"),
     [
         (errno.ENOSPC, "the disk is full; nothing half-written was left. Make room"),
-        (errno.EACCES, "may not be written. Correct the folder's permissions"),
+        (errno.EACCES, "no permission. Correct the permissions of the folder"),
     ],
 )
 def test_a_disk_that_refuses_is_one_line_and_leaves_the_old_output(
@@ -143,6 +172,37 @@ def test_leftovers_of_a_killed_run_are_removed_by_the_next(toy: Tree) -> None:
     assert toy.run("tissuetrace", "run", "toy.draw").returncode == 0
 
     assert not left.exists()
+
+
+def test_what_a_stage_keeps_to_resume_stays_until_its_outputs_are_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*, out: Path, resume: Path) -> None:
+        (resume / "last.pt").write_text("epoch 3")
+        out.with_name("other").write_text("not what was declared")
+
+    stage = Stage(
+        function=train,
+        study="leukemia",
+        name="train_cnn",
+        module="tissuetrace.pipeline.stage",
+        summary="",
+        reads={},
+        writes={"out": exact("data/x/train/out", "")},
+        params={},
+        matrix=None,
+        gate=None,
+        resumes=True,
+    )
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    (tmp_path / "params.yaml").write_text("leukemia: {}\n")
+
+    with pytest.raises(RuntimeError, match="not written"):
+        execute(stage)
+
+    (kept,) = (tmp_path / ".cache/resume").rglob("last.pt")
+    assert kept.read_text() == "epoch 3"
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ SEALED = "data/toy/validate/token.json"
 ADMISSION = "data/toy/admit/admission.json"
 TABLE = "data/toy/draw/table.parquet"
 MODEL = "data/toy/train/a/model.json"
+GATED = (TABLE, "data/toy/draw/copies", "data/toy/train/a", "data/toy/train/b")
 
 
 def spoiled_table(tmp_path: Path) -> bytes:
@@ -28,7 +29,9 @@ def test_an_undisturbed_project_passes(toy: Tree) -> None:
     done = toy.run("tissuetrace", "gates")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "toy: the gate's token fits dvc.lock, the code and 2 of 2 inputs" in done.stdout
+    assert (
+        "toy: the gate's token fits dvc.lock and the code; 11 of 11 outputs are here" in done.stdout
+    )
 
 
 def test_a_refused_gate_leaves_the_last_accepted_model_where_it_was(toy: Tree) -> None:
@@ -40,6 +43,7 @@ def test_a_refused_gate_leaves_the_last_accepted_model_where_it_was(toy: Tree) -
     assert done.returncode == 3
     assert "numbers are not negative: found 2 of 5 rows outside, allowed at least 0" in done.stderr
     assert "Raise toy.draw.low" in done.stderr
+    assert "toy: 2 runs recorded" in done.stdout  # what was accepted before stays in the book
     assert (toy.root / MODEL).read_bytes() == accepted
     evidence = json.loads((toy.root / "data/toy/validate/evidence.json").read_text())
     assert [finding["held"] for finding in evidence["findings"]] == [False]
@@ -123,6 +127,78 @@ def test_a_token_changed_by_hand_is_found(
 
     assert done.returncode == 3
     assert "the token was changed by hand" in done.stderr
+
+
+def test_a_model_edited_and_committed_is_found_before_another_learns_from_it(toy: Tree) -> None:
+    toy.write(MODEL, b'{"mean": 99}')
+    forced = toy.run("tissuetrace", "run", "toy.combine")
+    assert toy.run("dvc", "commit", "--force", "toy-train@a").returncode == 0
+
+    audited = toy.run("tissuetrace", "gates")
+
+    assert (forced.returncode, audited.returncode) == (3, 3)
+    assert "data/toy/train/a is not what train@a has written" in forced.stderr
+    assert "data/toy/train/a is not what train@a has written" in audited.stderr
+    assert "dvc.lock holds another data/toy/train/a than train@a has written" in audited.stderr
+
+
+@pytest.mark.parametrize("table", sorted(set(GATED) - {TABLE}))
+def test_every_path_that_a_training_reads_is_watched(toy: Tree, table: str) -> None:
+    path = toy.root / table
+    victim = min(path.rglob("*.*")) if path.is_dir() else path
+    toy.write(str(victim.relative_to(toy.root)), b"{}")
+    toy.run("dvc", "commit", "--force")
+
+    assert toy.run("tissuetrace", "gates").returncode == 3
+
+
+@pytest.mark.parametrize("name", [SEALED, ADMISSION])
+@pytest.mark.parametrize("content", [b"{}", b"[]", b"no"])
+def test_a_file_that_is_no_token_is_one_line(toy: Tree, name: str, content: bytes) -> None:
+    toy.write(name, content)
+
+    done = toy.run("tissuetrace", "gates")
+
+    assert done.returncode in {2, 3}
+    assert "Traceback" not in done.stderr
+
+
+def test_a_training_with_an_admission_that_is_no_token_is_refused(toy: Tree) -> None:
+    toy.write(ADMISSION, b"{}")
+
+    done = toy.run("tissuetrace", "run", "toy.train", "--variant", "a")
+
+    assert done.returncode == 3
+    assert "toy.train: this is no token. Nothing was trained" in done.stderr
+
+
+def test_a_missing_admission_is_found(toy: Tree) -> None:
+    (toy.root / ADMISSION).unlink()
+
+    done = toy.run("tissuetrace", "gates")
+
+    assert done.returncode == 3
+    assert "the admission is not here" in done.stderr
+
+
+def test_a_pipeline_without_its_gate_is_found(toy: Tree) -> None:
+    toy.edit("dvc.lock", "toy-validate:", "toy-other:")
+
+    done = toy.run("tissuetrace", "gates")
+
+    assert done.returncode == 3
+    assert "toy: dvc.lock knows no run of its gate" in done.stderr
+
+
+def test_a_lock_with_a_merge_conflict_is_one_line(toy: Tree) -> None:
+    lock = toy.root / "dvc.lock"
+    lock.write_text("<<<<<<< ours\n" + lock.read_text())
+
+    done = toy.run("tissuetrace", "gates")
+
+    assert done.returncode == 2
+    assert "dvc.lock: no valid YAML" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_token_of_another_suite_is_found(toy: Tree) -> None:

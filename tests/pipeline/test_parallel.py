@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed import LocalCluster
 from worker_functions import die_on_three, draw
 
 from tissuetrace.pipeline.errors import InputError
@@ -42,6 +43,26 @@ def test_a_wrong_number_of_workers_is_refused(
 
     with pytest.raises(InputError, match=r"TISSUETRACE_WORKERS: is .* above 0"):
         parallel_map(abs, [1], title="counting")
+
+
+def test_a_dask_scheduler_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    support = str(Path(__file__).parents[1] / "support")
+    monkeypatch.setenv("PYTHONPATH", support)
+    alone = [draw(seed) for seed in range(4)]
+
+    with LocalCluster(  # type: ignore[no-untyped-call]  # distributed has no types
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        monkeypatch.setenv("TISSUETRACE_DASK", cluster.scheduler_address)
+        assert parallel_map(draw, range(4), title="drawing") == alone
+
+
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TISSUETRACE_DASK", "tcp://127.0.0.1:9")
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "1s")
+
+    with pytest.raises(InputError, match="TISSUETRACE_DASK: no scheduler answers at tcp://127"):
+        parallel_map(draw, range(2), title="drawing")
 
 
 WORK = """

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -105,7 +106,10 @@ def test_dvc_tracks_the_fields_that_a_stage_is_given_and_no_others() -> None:
     ]
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [", "no valid YAML"), ("- a", "section")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [", "no valid YAML"), ("- a", "section"), ("a:", "section"), ("", "section")],
+)
 def test_a_file_that_is_no_mapping_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
 
@@ -113,3 +117,13 @@ def test_a_file_that_is_no_mapping_is_one_line(tmp_path: Path, text: str, messag
         load_params(tmp_path / "params.yaml")
 
     assert "\n" not in str(caught.value)
+
+
+def test_a_study_that_does_not_exist_is_named() -> None:
+    with pytest.raises(InputError, match="celsl: no such study; the nearest is 'cells'"):
+        check_params([measure_stage()], {**content(), "celsl": {}})
+
+
+def test_a_date_is_no_crash() -> None:
+    with pytest.raises(InputError, match=r"cells.measure.side_um: is '2024-01-01'"):
+        stage_params(measure_stage(), content(side_um=date(2024, 1, 1)))

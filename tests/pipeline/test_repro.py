@@ -79,3 +79,14 @@ def test_a_clone_pulls_every_output_and_runs_nothing(toy: Tree) -> None:
     assert clone.outputs() == toy.outputs()
     assert "up to date" in clone.run("dvc", "repro").stdout
     assert clone.run("tissuetrace", "gates").returncode == 0
+    assert "toy: 2 runs recorded" in clone.run("tissuetrace", "track").stdout
+
+
+def test_a_fault_of_ours_in_a_stage_ends_with_1_after_the_rest_was_recorded(toy: Tree) -> None:
+    toy.edit("src/tissuetrace/studies/toy/summarise.py", "    means.write_text(", "    1 / 0; (")
+
+    done = toy.run("tissuetrace", "repro", "toy")
+
+    assert done.returncode == 1
+    assert "a stage broke off by a fault of ours" in done.stderr
+    assert "toy: 2 runs recorded" in done.stdout

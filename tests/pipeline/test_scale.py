@@ -21,6 +21,28 @@ def test_a_scale_that_is_there_already_says_so(toy: Tree) -> None:
     assert "already" in toy.run("tissuetrace", "scale", "paper").stdout
 
 
+def test_a_scale_with_a_value_that_no_stage_takes_changes_nothing(toy: Tree) -> None:
+    (toy.root / "params/paper.yaml").write_text("toy:\n  draw: {rows: many}\n")
+    before = (toy.root / "params.yaml").read_bytes()
+
+    done = toy.run("tissuetrace", "scale", "paper")
+
+    assert done.returncode == 2
+    assert "toy.draw.rows: is 'many'" in done.stderr
+    assert (toy.root / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["toy: [", "# nothing\n", "toy:\n"])
+def test_a_scale_that_is_no_mapping_of_sections_is_one_line(toy: Tree, text: str) -> None:
+    (toy.root / "params/paper.yaml").write_text(text)
+
+    done = toy.run("tissuetrace", "scale", "paper")
+
+    assert done.returncode == 2
+    assert "paper.yaml: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("papr", "no scale 'papr' among"), ("paper", "params/paper.yaml: toy.rows: params.yaml has")],

@@ -12,6 +12,7 @@ from tissuetrace.studies.leukemia.featurize import COLUMNS as FEATURE_COLUMNS
 from tissuetrace.studies.leukemia.featurize import Featurize, Glcm
 from tissuetrace.studies.leukemia.phantom import Phantom, draw_phantom
 from tissuetrace.studies.leukemia.report import report
+from tissuetrace.studies.leukemia.split import Split
 from tissuetrace.studies.leukemia.train_cnn import Cnn
 from tissuetrace.studies.leukemia.train_forest import Forest
 from tissuetrace.studies.leukemia.train_hybrid import Hybrid
@@ -53,6 +54,7 @@ CNN = Cnn(
     seeds=(0,),
 )
 HYBRID = Hybrid(combine="mean", embedding_folds=3)
+SPLIT = Split(fractions=(0.7, 0.15, 0.15), seed=0, link="pixels", near=0.998)
 
 
 def write_outcomes(*, kind: str = "phantom", prelim: int = 0) -> None:
@@ -96,7 +98,7 @@ def run_report() -> Path:
     pages = Path(report.writes["pages"].path)
     pages.mkdir(parents=True, exist_ok=True)
     settings = {"evaluate": EVALUATE, "featurize": FEATURIZE, "forest": FOREST, "cnn": CNN}
-    report(**reads, pages=pages, hybrid=HYBRID, **settings)
+    report(**reads, pages=pages, hybrid=HYBRID, split=SPLIT, **settings)
     return pages
 
 

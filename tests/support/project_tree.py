@@ -99,6 +99,9 @@ def copy_of_project(target: Path) -> Tree:
         "Makefile",
         "data/README.md",
         "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "CITATION.cff",
+        "LICENSE",
         ".dvc/config",
         ".dvc/.gitignore",
     ):

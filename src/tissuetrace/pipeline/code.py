@@ -23,7 +23,8 @@ def code_of(module: str, root: Path) -> list[str]:
     """Return the files, relative to the project, that a module's results depend on.
 
     The module itself, every module of ours that it imports, directly or not, imports inside
-    functions included, and the packages they lie in.
+    functions included, the packages they lie in, and the files beside a module that it names
+    (a template, a style sheet).
     """
     seen: set[str] = set()
     waiting = [module]
@@ -34,7 +35,9 @@ def code_of(module: str, root: Path) -> list[str]:
         seen.add(name)
         waiting += imports_of(_file(name, root), root)
         waiting += [name.rpartition(".")[0]] if "." in name else []
-    return sorted(_file(name, root).relative_to(root).as_posix() for name in seen)
+    files = [_file(name, root) for name in seen]
+    files += [named for file in files for named in _named_beside(file)]
+    return sorted({file.relative_to(root).as_posix() for file in files})
 
 
 @cache
@@ -49,6 +52,14 @@ def imports_of(file: Path, root: Path) -> list[str]:
             members = [f"{node.module}.{alias.name}" for alias in node.names]
             found += [node.module, *(name for name in members if _is_module(name, root))]
     return sorted({name for name in found if name.split(".")[0] == PACKAGE})
+
+
+@cache
+def _named_beside(file: Path) -> list[Path]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    others = [path for path in file.parent.iterdir() if path.is_file() and path.suffix != ".py"]
+    return [path for path in others if path.name in words]
 
 
 def _is_neutral(name: str) -> bool:

@@ -14,7 +14,20 @@ from tissuetrace.pipeline.machine import device, workers
 __all__ = ["Check", "examine"]
 
 GIB = 1 << 30
-LIBRARIES = ("dvc", "great_expectations", "mlflow", "openslide", "sklearn", "torch", "torchvision")
+LIBRARIES = (
+    "cv2",
+    "dvc",
+    "great_expectations",
+    "imblearn",
+    "lightning_fabric",
+    "mlflow",
+    "numba",
+    "openslide",
+    "shap",
+    "sklearn",
+    "torch",
+    "torchvision",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +55,15 @@ class Check:
 
 def examine(studies: list[str], root: Path) -> list[Check]:
     """Examine machine, environment and project for the given studies."""
-    checks = [_python(), _libraries(), _torch(), _openslide()]
-    checks.append(_told("params.yaml and dvc.yaml", lambda: _declared(root)))
-    checks.append(_remote(root))
+    settings = _told("TISSUETRACE_* variables", _settings)
+    declared = _told("params.yaml and dvc.yaml", lambda: _declared(root))
+    checks = [_python(), _libraries(), settings, _openslide(), declared, _remote(root)]
+    if settings.passed:
+        checks.insert(3, _torch())
     for study in studies:
         checks += _source(study, root)
-        checks += _room(study, root)
+        if settings.passed and declared.passed:
+            checks += _room(study, root)
     return checks
 
 
@@ -65,10 +81,9 @@ def _libraries() -> Check:
 def _torch() -> Check:
     try:
         import torch
-
-        wanted = device()
-    except (ImportError, OSError, ProjectError) as problem:
+    except (ImportError, OSError) as problem:
         return Check("torch", passed=False, found=str(problem), remedy="Run make setup")
+    wanted = device()
     cuda = torch.cuda.is_available()
     found = f"{torch.__version__}, trains on {wanted}, {workers()} workers"
     remedy = "Set TISSUETRACE_DEVICE=cpu, or install with TORCH=cuda make setup"
@@ -90,6 +105,10 @@ def _told(name: str, examination: Callable[[], str]) -> Check:
         return Check(name, passed=True, found=examination())
     except ProjectError as problem:
         return Check(name, passed=False, found=str(problem))
+
+
+def _settings() -> str:
+    return f"device {device()}, {workers()} workers"
 
 
 def _declared(root: Path) -> str:

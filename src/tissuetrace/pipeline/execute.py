@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tissuetrace.pipeline.checksums import write_checksums
 from tissuetrace.pipeline.errors import InputError
-from tissuetrace.pipeline.files import column_mistakes, write_json
+from tissuetrace.pipeline.files import column_mistakes
 from tissuetrace.pipeline.gate import code_sha256, recheck
 from tissuetrace.pipeline.hashing import digest, sha256_of_bytes
 from tissuetrace.pipeline.machine import die_with_parent
@@ -34,10 +35,11 @@ def execute(stage: Stage, *, variant: str | None = None) -> None:
     reads = _read_paths(stage, variant, content)
     _check_present(stage, _paths(reads))
     if stage.gate is not None:
-        recheck(stage.id, _paths(reads), Path(stage.gate))
+        recheck(stage.study, stage.id, _paths(reads), Path(stage.gate))
+    # the resume folder goes last: until the outputs are in place, a kill must cost nothing
     with (
-        _written_aside(stage, variant) as writes,
         _resume_folder(stage, variant, (_paths(reads), values)) as kept,
+        _written_aside(stage, variant) as writes,
     ):
         stage.function(**reads, **writes, **values, **kept)
 
@@ -127,10 +129,10 @@ def _written_aside(stage: Stage, variant: str | None) -> Iterator[dict[str, Path
         yield {name: asides[path] / path.name for name, path in finals.items()}
         _check_written(stage, {name: asides[path] / path.name for name, path in finals.items()})
         written = {
-            str(path): _checksum(stage, name, asides[path] / path.name)
+            str(path): (asides[path] / path.name, stage.writes[name].reproducibility)
             for name, path in finals.items()
         }
-        write_json(written, asides[checksums] / checksums.name)
+        write_checksums(written, asides[checksums] / checksums.name)
         for path, aside in asides.items():
             _replace(aside / path.name, path)
     finally:
@@ -146,10 +148,6 @@ def _check_written(stage: Stage, paths: Mapping[str, Path]) -> None:
             mistakes += column_mistakes(paths[name], output.columns)
     if mistakes:
         raise RuntimeError(f"{stage.id} broke its declaration: {'; '.join(mistakes)}")
-
-
-def _checksum(stage: Stage, name: str, path: Path) -> dict[str, str]:
-    return {"class": stage.writes[name].reproducibility, "sha256": digest(path).sha256}
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tissuetrace.pipeline.checksums import read_checksums
 from tissuetrace.pipeline.code import code_of
 from tissuetrace.pipeline.errors import GateRefused
 from tissuetrace.pipeline.files import read_json, write_json
@@ -26,6 +27,14 @@ __all__ = [
     "token_mistakes",
 ]
 
+TOKEN_KEYS = {
+    "code_sha256",
+    "inputs",
+    "severity_policy",
+    "suite_sha256",
+    "token",
+    "verdict",
+}
 Severity = Literal["critical", "warning"]
 
 
@@ -138,36 +147,53 @@ def admit_token(token: Path, evidence: Path, admission: Path) -> None:
     write_json(content, admission)
 
 
-def token_mistakes(content: Mapping[str, Any]) -> list[str]:
-    """Say whether a token's own hash fits its content."""
+def token_mistakes(content: Any) -> list[str]:  # noqa: ANN401  # whatever JSON the file holds
+    """Say whether a token has the form of one, and whether its own hash fits its content."""
+    if not isinstance(content, dict) or not content.keys() >= TOKEN_KEYS:
+        return ["this is no token"]
     bound = {key: value for key, value in content.items() if key != "token"}
-    return [] if content.get("token") == _sha256_of(bound) else ["the token was changed by hand"]
+    return [] if content["token"] == _sha256_of(bound) else ["the token was changed by hand"]
 
 
-def recheck(stage: str, reads: Sequence[Path], admission: Path) -> None:
-    """Hash again what a training stage is about to read, and compare it with the admission.
+def recheck(study: str, stage: str, reads: Sequence[Path], admission: Path) -> None:
+    """Hash again what a training stage is about to read, and compare it with what is known.
+
+    What the gate has seen is compared with the admission, what was made after it (another model's
+    output) with the checksums in git.
 
     Args:
+        study: the lane.
         stage: `study.stage`, for the message.
-        reads: every path that it reads; those that the gate has not seen were made after it.
+        reads: every path that it reads.
         admission: what `admit` wrote.
 
     Raises:
-        GateRefused: the admission was changed or does not fit the data.
+        GateRefused: the admission was changed, or does not fit the data.
     """
     content = read_json(admission)
     mistakes = token_mistakes(content)
     if not mistakes and content["verdict"] != "pass":
         mistakes = ["the verdict is not a pass"]
-    for path in (path for path in reads if str(path) in content["inputs"]):
-        if digest(path).sha256 != content["inputs"][str(path)]["sha256"]:
-            mistakes.append(f"{path} is not what the gate has seen")
+    if not mistakes:
+        mistakes = _data_mistakes(study, reads, content["inputs"])
     if mistakes:
         raise GateRefused(
             "; ".join(mistakes),
             where=stage,
-            todo=f"Nothing was trained. Run tissuetrace repro {stage.partition('.')[0]}",
+            todo=f"Nothing was trained. Run tissuetrace repro {study}",
         )
+
+
+def _data_mistakes(study: str, reads: Sequence[Path], seen: Mapping[str, Any]) -> list[str]:
+    recorded = read_checksums(study, Path())
+    mistakes = []
+    for path in reads:
+        name = str(path)
+        if name in seen and digest(path).sha256 != seen[name]["sha256"]:
+            mistakes.append(f"{name} is not what the gate has seen")
+        elif name in recorded and digest(path).sha256 != recorded[name].sha256:
+            mistakes.append(f"{name} is not what {recorded[name].stage} has written")
+    return mistakes
 
 
 def _rule_as_data(rule: Rule) -> dict[str, Any]:

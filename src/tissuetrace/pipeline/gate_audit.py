@@ -1,20 +1,23 @@
 """`tissuetrace gates`: does every gate's token still fit `dvc.lock`, the code and the data?
 
 A token alone is believed by nobody. Data that were edited and committed over DVC, an older token
-put back, a stage forced past its gate: each leaves a token that fits no longer.
+put back, a stage forced past its gate: each leaves a token that fits no longer, or an output that
+is not what its stage has left in the checksums that git keeps.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tissuetrace.pipeline.checksums import Recorded, read_checksums
 from tissuetrace.pipeline.errors import GateRefused, InputError
 from tissuetrace.pipeline.files import read_json
 from tissuetrace.pipeline.gate import code_sha256, token_mistakes
-from tissuetrace.pipeline.hashing import digest
+from tissuetrace.pipeline.hashing import Digest, digest
 
-__all__ = ["audit_gates", "gated_studies"]
+__all__ = ["audit_gates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +28,8 @@ class _Lock:
     deps: Mapping[str, Mapping[str, str]]
 
 
-def gated_studies(root: Path) -> list[str]:
-    """Return the studies in `dvc.yaml` that have a gate, sorted; imports none of them."""
-    stages = _read_yaml(root / "dvc.yaml").get("stages", {})
-    return sorted(name.removesuffix("-validate") for name in stages if name.endswith("-validate"))
-
-
-def audit_gates(root: Path, studies: list[str]) -> list[str]:
-    """Check the token of each study; return one line for each.
+def audit_gates(root: Path, studies: Sequence[str]) -> list[str]:
+    """Check the token and the recorded outputs of each study; return one line for each.
 
     Raises:
         InputError: a token has not been made yet or has not been pulled.
@@ -41,13 +38,13 @@ def audit_gates(root: Path, studies: list[str]) -> list[str]:
     lock = _read_lock(root)
     lines, mistakes = [], []
     for study in studies:
-        token = _read_token(root, study)
-        found = [*_token_findings(root, study, token, lock), *_data_findings(root, token)]
+        found = _study_findings(root, study, lock)
         mistakes += [f"{study}: {finding}" for finding in found]
-        here = sum((root / path).exists() for path in token["inputs"])
+        recorded = read_checksums(study, root)
+        here = sum((root / path).exists() for path in recorded)
         lines.append(
-            f"{study}: the gate's token fits dvc.lock, the code and "
-            f"{here} of {len(token['inputs'])} inputs present here"
+            f"{study}: the gate's token fits dvc.lock and the code; "
+            f"{here} of {len(recorded)} outputs are here, as their stages left them"
         )
     if mistakes:
         raise GateRefused(
@@ -59,8 +56,27 @@ def audit_gates(root: Path, studies: list[str]) -> list[str]:
     return lines
 
 
+def _study_findings(root: Path, study: str, lock: _Lock) -> list[str]:
+    if not {f"{study}-validate", f"{study}-admit"} <= lock.deps.keys():
+        return ["dvc.lock knows no run of its gate"]
+    token = _read_token(root, study)
+    changed = token_mistakes(token)
+    if changed:
+        return changed
+    hashes = cache(lambda path: digest(root / path))
+    return [
+        *_token_findings(root, study, token, lock),
+        *_lock_findings(study, token, lock),
+        *_output_findings(read_checksums(study, root), lock, hashes, root),
+        *(
+            f"{path} was changed after the gate"
+            for path, expected in token["inputs"].items()
+            if (root / path).exists() and hashes(path).sha256 != expected["sha256"]
+        ),
+    ]
+
+
 def _token_findings(root: Path, study: str, token: Mapping[str, Any], lock: _Lock) -> Iterator[str]:
-    yield from token_mistakes(token)
     if token["verdict"] != "pass":
         yield "the gate refused the data"
     if token["code_sha256"] != code_sha256(f"tissuetrace.studies.{study}.validate", root):
@@ -70,9 +86,10 @@ def _token_findings(root: Path, study: str, token: Mapping[str, Any], lock: _Loc
         if (root / path).exists() and digest(root / path).md5 != lock.outs.get(path):
             yield f"{path} is not the one in dvc.lock"
     admission = root / f"data/{study}/admit/admission.json"
-    if admission.exists() and read_json(admission)["token"] != token["token"]:
+    if not admission.exists():
+        yield "the admission is not here: dvc pull, or tissuetrace repro"
+    elif read_json(admission) != token:
         yield "the admission belongs to another token"
-    yield from _lock_findings(study, token, lock)
 
 
 def _lock_findings(study: str, token: Mapping[str, Any], lock: _Lock) -> Iterator[str]:
@@ -86,13 +103,18 @@ def _lock_findings(study: str, token: Mapping[str, Any], lock: _Lock) -> Iterato
                 yield f"{name} was run on another {path} than the gate has seen"
 
 
-def _data_findings(root: Path, token: Mapping[str, Any]) -> Iterator[str]:
-    for path, expected in token["inputs"].items():
-        if (root / path).exists() and digest(root / path).sha256 != expected["sha256"]:
-            yield f"{path} was changed after the gate"
+def _output_findings(
+    recorded: Mapping[str, Recorded], lock: _Lock, hashes: Callable[[str], Digest], root: Path
+) -> Iterator[str]:
+    """Compare every output with what its stage left, in `dvc.lock` and in the workspace."""
+    for path, known in recorded.items():
+        if path in lock.outs and lock.outs[path] not in {"", known.md5}:
+            yield f"dvc.lock holds another {path} than {known.stage} has written"
+        if (root / path).exists() and hashes(path).sha256 != known.sha256:
+            yield f"{path} is not what {known.stage} has written"
 
 
-def _read_token(root: Path, study: str) -> dict[str, Any]:
+def _read_token(root: Path, study: str) -> Any:  # noqa: ANN401  # whatever JSON the file holds
     path = root / f"data/{study}/validate/token.json"
     if not path.exists():
         raise InputError(
@@ -100,8 +122,7 @@ def _read_token(root: Path, study: str) -> dict[str, Any]:
             where=study,
             todo=f"Run tissuetrace repro {study}, or dvc pull {study}-validate {study}-admit",
         )
-    token: dict[str, Any] = read_json(path)
-    return token
+    return read_json(path)
 
 
 def _read_lock(root: Path) -> _Lock:
@@ -122,8 +143,15 @@ def _read_lock(root: Path) -> _Lock:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     if not path.exists():
         raise InputError("not found", where=path.name, todo="Run tissuetrace pipeline --write")
-    content: dict[str, Any] = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+    try:
+        content: dict[str, Any] = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+    except YAMLError as problem:
+        place = " ".join(str(problem).split())
+        raise InputError(
+            f"no valid YAML: {place}", where=path.name, todo="Settle the conflict in it"
+        ) from problem
     return content

@@ -1,8 +1,8 @@
 """The same function over many items, on many cores or machines, with the same bytes."""
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from tissuetrace.pipeline.errors import InputError
@@ -20,8 +20,8 @@ def parallel_map(
     """Call a function on every item; results come in the order of the items.
 
     `TISSUETRACE_WORKERS` says how many processes work, `TISSUETRACE_DASK` names a Dask scheduler
-    to send the work to. Neither can change a result: nothing is shared between two calls, and
-    every worker computes with one thread.
+    to send the work to, whose workers see this folder under the same path. Neither can change a
+    result: nothing is shared between two calls, and every worker computes with one thread.
 
     Args:
         function: a function at the top level of a module.
@@ -33,15 +33,17 @@ def parallel_map(
     """
     import joblib
     from joblib.externals.loky.process_executor import TerminatedWorkerError
+    from threadpoolctl import threadpool_limits
 
     work: Sequence[Item] = list(items)
     count = max(1, min(workers(), len(work)))
     scheduler = os.environ.get("TISSUETRACE_DASK")
+    if count == 1 and not scheduler:
+        with threadpool_limits(1):
+            return [function(item) for item in work]
     try:
         with _backend(scheduler):
             run = joblib.Parallel(n_jobs=-1 if scheduler else count)
-            if count == 1 and not scheduler:
-                return [function(item) for item in work]
             return list(run(joblib.delayed(_work)(function, item) for item in work))
     except TerminatedWorkerError as problem:
         raise InputError(
@@ -57,19 +59,26 @@ def _work(function: Callable[[Item], Result], item: Item) -> Result:
     return function(item)
 
 
-def _backend(scheduler: str | None) -> AbstractContextManager[object]:
+@contextlib.contextmanager
+def _backend(scheduler: str | None) -> Iterator[None]:
     import joblib
 
-    if not scheduler:
-        local: AbstractContextManager[object] = joblib.parallel_config(
-            backend="loky", inner_max_num_threads=1
-        )
-        return local
+    if scheduler is None:
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            yield
+        return
     from distributed import Client
 
-    Client(scheduler)  # type: ignore[no-untyped-call]  # distributed types it not
-    remote: AbstractContextManager[object] = joblib.parallel_config(backend="dask")
-    return remote
+    try:
+        client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]  # distributed has no types
+    except (OSError, ValueError) as problem:
+        raise InputError(
+            f"no scheduler answers at {scheduler}",
+            where="TISSUETRACE_DASK",
+            todo="Start one (dask scheduler), or unset the variable",
+        ) from problem
+    with client, joblib.parallel_config(backend="dask"):
+        yield
 
 
 def _cause(problem: BaseException) -> str:

@@ -30,8 +30,8 @@ def load_params(path: Path) -> dict[str, Any]:
     except YAMLError as problem:
         place = " ".join(str(problem).split())
         raise InputError(f"no valid YAML: {place}", where=path.name) from problem
-    if not isinstance(content, dict):
-        raise InputError("expected one section for each study", where=path.name)
+    if not isinstance(content, dict) or not all(isinstance(s, dict) for s in content.values()):
+        raise InputError("expected one section of keys for each study", where=path.name)
     return content
 
 
@@ -44,7 +44,7 @@ def stage_params(stage: Stage, content: Mapping[str, Any]) -> dict[str, Any]:
     _raise_mistakes(_section_mistakes(stage.study, dict(stage.sections.values()), content))
     study = content.get(stage.study, {})
     return {
-        argument: _adapter(kind).validate_json(json.dumps(study[section]), strict=True)
+        argument: _adapter(kind).validate_json(json.dumps(study[section], default=str), strict=True)
         for argument, (section, kind) in stage.sections.items()
     }
 
@@ -61,6 +61,9 @@ def check_params(stages: Iterable[Stage], content: Mapping[str, Any]) -> None:
         kinds.setdefault(stage.study, {}).update(stage.sections.values())
         matrices.setdefault(stage.study, set()).update([stage.matrix] if stage.matrix else [])
     mistakes = [
+        f"{name}: no such study{_nearest(name, kinds)}" for name in content if name not in kinds
+    ]
+    mistakes += [
         mistake
         for study, sections in kinds.items()
         for mistake in [
@@ -118,7 +121,9 @@ def _section_mistakes(
             mistakes.append(f"{study}.{section}: this section is missing")
             continue
         try:
-            _adapter(kind).validate_json(json.dumps(found[section]), strict=True, extra="forbid")
+            _adapter(kind).validate_json(
+                json.dumps(found[section], default=str), strict=True, extra="forbid"
+            )
         except ValidationError as problem:
             errors = problem.errors(include_url=False)
             mistakes += [_mistake(f"{study}.{section}", kind, error) for error in errors]

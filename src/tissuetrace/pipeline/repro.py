@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tissuetrace.pipeline.errors import GateRefused, InputError
+from tissuetrace.pipeline.errors import GateRefused, InputError, ProjectError
 from tissuetrace.pipeline.stage import Stage
 
 __all__ = ["EXIT_CODES_VARIABLE", "dvc_environment", "reproduce", "write_exit_code"]
@@ -14,7 +14,7 @@ __all__ = ["EXIT_CODES_VARIABLE", "dvc_environment", "reproduce", "write_exit_co
 EXIT_CODES_VARIABLE = "TISSUETRACE_EXIT_CODES"
 
 
-def reproduce(stages: list[Stage], root: Path, *, everything: bool) -> None:
+def reproduce(stages: list[Stage], root: Path, *, everything: bool) -> ProjectError | None:
     """Run `dvc repro`, going on after a failure with what does not depend on it.
 
     Args:
@@ -22,9 +22,9 @@ def reproduce(stages: list[Stage], root: Path, *, everything: bool) -> None:
         root: the project's folder.
         everything: whether these are all stages of the project.
 
-    Raises:
-        GateRefused: a gate refused the data; everything after it was left as it was.
-        InputError: a stage failed by its input, or DVC itself did.
+    Returns:
+        Why it failed, to be raised once what did succeed has been recorded: `GateRefused` where
+        gates alone stopped it, `InputError` where input did, else a fault of ours.
     """
     targets = [] if everything else [stage.dvc_name for stage in stages]
     with tempfile.TemporaryDirectory() as folder:
@@ -34,14 +34,18 @@ def reproduce(stages: list[Stage], root: Path, *, everything: bool) -> None:
             ["dvc", "repro", "--keep-going", *targets], cwd=root, env=environment, check=False
         )
         failed = set(codes.read_text().split()) if codes.exists() else set()
-    if done.returncode == 0:
-        return
-    if failed == {"3"}:
-        raise GateRefused(
-            "the gate refused the data; nothing was trained and the last accepted models stay",
+    return None if done.returncode == 0 else _failure(failed)
+
+
+def _failure(codes: set[str]) -> ProjectError:
+    if "1" in codes:
+        return ProjectError("a stage broke off by a fault of ours; its traceback is above")
+    if codes == {"3"}:
+        return GateRefused(
+            "a gate refused, and nothing was trained on these data",
             todo="The reasons are printed above",
         )
-    raise InputError("dvc repro failed", todo="The reason is printed above; mend it and run again")
+    return InputError("dvc repro failed", todo="The reason is printed above; mend it and run again")
 
 
 def dvc_environment(root: Path) -> dict[str, str]:

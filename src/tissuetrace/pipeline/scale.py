@@ -1,10 +1,12 @@
 """`tissuetrace scale`: merge a scale's parameters into `params.yaml`, comments kept."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tissuetrace.pipeline.errors import InputError
+from tissuetrace.pipeline.params import check_params, load_params
+from tissuetrace.pipeline.stage import Stage
 
 __all__ = ["merge_scale", "scale_names"]
 
@@ -14,11 +16,12 @@ def scale_names(root: Path) -> list[str]:
     return sorted(path.stem for path in (root / "params").glob("*.yaml"))
 
 
-def merge_scale(name: str, root: Path) -> list[str]:
+def merge_scale(name: str, root: Path, stages: Sequence[Stage]) -> list[str]:
     """Merge `params/NAME.yaml` into `params.yaml`; return one line for each changed value.
 
     Raises:
-        InputError: there is no such scale, or it names a key that `params.yaml` has not.
+        InputError: there is no such scale, it names a key that `params.yaml` has not, or a value
+            that the stages do not take; then nothing is written.
     """
     from ruamel.yaml import YAML
 
@@ -28,8 +31,9 @@ def merge_scale(name: str, root: Path) -> list[str]:
     yaml.width = 4096
     params = root / "params.yaml"
     content = yaml.load(params.read_text(encoding="utf-8"))
-    changes = yaml.load((root / "params" / f"{name}.yaml").read_text(encoding="utf-8"))
+    changes = load_params(root / "params" / f"{name}.yaml")
     lines = list(_merge(content, changes, prefix="", scale=name))
+    check_params(stages, content)
     aside = params.with_name(".partial-params.yaml")
     with aside.open("w", encoding="utf-8") as file:
         yaml.dump(content, file)

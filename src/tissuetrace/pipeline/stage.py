@@ -276,6 +276,7 @@ class Study:
         stages: module names under the study's folder, in the order in which they run.
         needs: estimate from the study's parameters, number of files and bytes of its source.
         plots: what `dvc plots` draws of it.
+        references: whether its stages can read files that stay where they are.
         headline: what the README and the end of the demo print of its metrics.
     """
 
@@ -284,5 +285,6 @@ class Study:
     citation: str
     stages: tuple[str, ...]
     needs: Callable[[Mapping[str, Any], int, int], Needs]
+    references: Literal["read", "refused"] = "refused"
     plots: tuple[Plot, ...] = ()
     headline: tuple[Headline, ...] = ()

@@ -16,7 +16,7 @@ STUDY = Study(
     title="The mean of a column",
     question="How large is it?",
     citation="none",
-    stages=("fetch", "draw", "validate", "admit", "train", "summarise"),
+    stages=("fetch", "draw", "validate", "admit", "train", "combine", "summarise"),
     needs=_needs,
     plots=(
         Plot(
