@@ -100,6 +100,7 @@ def test_a_frame_that_is_not_square_has_the_wrong_size(path: Path) -> None:
     assert bitmap_mistake(path, size_px=5) == "wrong size (found 5x4 px, expected 5x5 px)"
 
 
-def test_an_absent_file_is_the_users_to_mend(path: Path) -> None:
-    with pytest.raises(InputError, match="No such file"):
-        bitmap_mistake(path, size_px=450)
+def test_a_file_that_cannot_be_opened_has_a_reason_without_its_path(path: Path) -> None:
+    assert bitmap_mistake(path, size_px=450) == "cannot be read (No such file or directory)"
+    path.mkdir()
+    assert bitmap_mistake(path, size_px=450) == "cannot be read (Is a directory)"

@@ -54,19 +54,15 @@ def bitmap_mistake(path: Path, *, size_px: int) -> str | None:
         size_px: side of the frame that is expected.
 
     Returns:
-        One reason, as `found …, expected …`, or nothing where the file is as expected.
-
-    Raises:
-        InputError: the file cannot be read at all.
+        One reason, as `found …, expected …`, or that the file cannot be read; nothing where the
+        file is as expected. No path: the caller names the file.
     """
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
         length = path.stat().st_size
     except OSError as problem:
-        raise InputError(
-            f"cannot be read ({problem.strerror})", where=str(path), todo="Put back a readable copy"
-        ) from problem
+        return f"cannot be read ({problem.strerror})"
     if header[:2] != b"BM":
         return f"not a BMP (found first bytes {header[:2]!r}, expected b'BM')"
     if len(header) < _HEADER_BYTES:

@@ -256,6 +256,40 @@ def test_bad_bitmaps_refuse(collection: Collection, tables: Tables) -> None:
     }
 
 
+def twice(tables: Tables) -> None:
+    """Put every image in a second time, of another subject and by another name."""
+    for name in ("table", "splits"):
+        copy = tables[name].assign(name=tables[name]["name"] + "b")
+        copy = copy.assign(**{key: copy[key] + "b" for key in ("subject",) if key in copy})
+        tables[name] = pd.concat([tables[name], copy], ignore_index=True)
+
+
+def groups_in_each_split(tables: Tables, each: int) -> None:
+    """Divide subjects by their order: so many of each class in validation and test."""
+    table, rows = tables["table"], tables["splits"]
+    split_of: dict[str, str] = {}
+    for label in (0, 1):
+        subjects = sorted(set(table.loc[table["label"] == label, "subject"]))
+        names = ["validation"] * each + ["test"] * each + ["train"] * len(subjects)
+        split_of |= dict(zip(subjects, names, strict=False))
+    tables["groups"] = pd.DataFrame({"subject": sorted(split_of), "group": range(len(split_of))})
+    subject_of = dict(zip(table["name"], table["subject"], strict=True))
+    moved = rows["name"].map(subject_of).map(split_of)
+    rows["split"] = rows["split"].where(rows["scheme"] == "image", moved)
+
+
+@pytest.mark.parametrize(("each", "outcome"), [(3, "holds"), (2, "warning")])
+def test_three_groups_of_a_class_in_each_split_hold_and_two_warn(
+    each: int, outcome: str, tables: Tables
+) -> None:
+    twice(tables)
+    groups_in_each_split(tables, each)
+
+    (found,) = [finding for finding in check(tables) if finding.rule in SMALL]
+
+    assert ("holds" if found.held else found.severity, found.found) == (outcome, str(each))
+
+
 def test_missing_preliminary_images_only_warn(tables: Tables) -> None:
     assert broken(check(tables, early={**EARLY, "rows": 9, "missing": 9})) == {
         "images of the preliminary table that are absent": ("warning", "9")

@@ -18,6 +18,7 @@ from leukemia_collection import (
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.files import column_mistakes, read_json
 from tissuetrace.studies.leukemia.ingest import ingest
+from tissuetrace.studies.leukemia.inspection import inspect_batch
 from tissuetrace.studies.leukemia.preliminary import ROWS as PUBLISHED_ROWS
 
 PRELIMINARY_TABLE = "C-NMC_test_prelim_phase_data_labels.csv"
@@ -123,6 +124,34 @@ def test_all_bad_files_are_named_at_once(collection: Collection) -> None:
     assert f"{fourth.name}: all black (found no pixel above 0, expected one cell)" in message
     assert f"{fifth.name}: 2 components (found 400 px and a second of 12 px" in message
     assert "found 'UID_901_all', expected UID_<subject>_<image>_<cell>_<all|hem>" in message
+
+
+def test_a_file_that_does_not_decode_stands_in_the_list_of_the_others(
+    collection: Collection,
+) -> None:
+    undecodable, truncated = collection.find("UID_90*.bmp")[:2]
+    content = bytearray(undecodable.read_bytes())
+    content[14:18] = (3).to_bytes(4, "little")  # a length of the image header that no format has
+    undecodable.write_bytes(content)
+    truncated.write_bytes(truncated.read_bytes()[:-500])
+
+    message = refusal(collection)
+
+    assert f"{undecodable.name}: no image (found {len(content)} bytes that OpenCV" in message
+    assert f"{truncated.name}: truncated (found" in message
+    assert str(collection.root) not in message
+
+
+def test_an_image_that_cannot_be_opened_does_not_hide_the_next(collection: Collection) -> None:
+    truncated = collection.find("UID_90*.bmp")[0]
+    truncated.write_bytes(truncated.read_bytes()[:-500])
+    paths = ["gone.bmp", str(truncated.relative_to(collection.images))]
+
+    seen = inspect_batch((collection.images, paths, 64))
+
+    first, second = [mistake for _, mistake in seen]
+    assert first == "gone.bmp: cannot be read (No such file or directory)"
+    assert str(second).startswith(f"{paths[1]}: truncated")
 
 
 def test_a_name_against_its_folder_prints_both_readings(collection: Collection) -> None:

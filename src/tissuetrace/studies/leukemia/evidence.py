@@ -82,11 +82,11 @@ def gather(
 
 
 def bad_bitmaps(folder: Path, paths: list[str], *, size_px: int) -> int:
-    """Count listed images that are absent or no bitmap of the frame's size; decodes none."""
-    return sum(
-        not (folder / path).is_file() or bitmap_mistake(folder / path, size_px=size_px) is not None
-        for path in paths
-    )
+    """Count listed images that cannot be read or are no bitmap of the frame's size; decodes none.
+
+    What the header hides was seen by `ingest`, which decodes every image.
+    """
+    return sum(bitmap_mistake(folder / path, size_px=size_px) is not None for path in paths)
 
 
 def _name_counts(images: pd.DataFrame) -> dict[str, float]:

@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tissuetrace.imaging.bitmaps import bitmap_mistake, read_bgr
+from tissuetrace.imaging.bitmaps import bitmap_mistake, pixels_or_reason
 from tissuetrace.imaging.cells import cell_box, cell_mask, component_areas, thumbnail, to_gray
 
 __all__ = ["inspect_batch"]
@@ -30,7 +30,9 @@ def _inspect(folder: Path, path: str, size_px: int) -> tuple[dict[str, Any], str
     mistake = bitmap_mistake(folder / path, size_px=size_px)
     if mistake is not None:
         return {}, f"{path}: {mistake}"
-    pixels = read_bgr(folder / path)
+    pixels = pixels_or_reason(folder / path)
+    if isinstance(pixels, str):
+        return {}, f"{path}: {pixels}"
     gray = to_gray(pixels)
     areas = component_areas(gray)
     if not areas:
