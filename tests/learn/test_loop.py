@@ -254,6 +254,22 @@ def test_the_model_is_left_with_the_weights_of_the_best_epoch() -> None:
     assert not stopped.training
 
 
+def test_each_epoch_is_told_with_its_row_of_the_history() -> None:
+    told: list[tuple[int, Any]] = []
+
+    found = _fit(
+        _line(),
+        validation=Validation(
+            batches=_in_order,
+            watch="validation_loss",
+            better="lower",
+            tell=lambda epoch, row: told.append((epoch, row)),
+        ),
+    )
+
+    assert told == list(enumerate(found.history, start=1))
+
+
 def test_a_finished_training_called_again_trains_nothing(tmp_path: Path) -> None:
     first, second = _line(), _line()
     done = _fit(first, resume=tmp_path)

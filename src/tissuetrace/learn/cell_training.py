@@ -24,7 +24,7 @@ from tissuetrace.learn.batches import (
     measure_standard,
     ordered_batches,
 )
-from tissuetrace.learn.loop import Loss, Schedule, Validation, fit, reproducible
+from tissuetrace.learn.loop import Loss, Schedule, Tell, Validation, fit, reproducible
 from tissuetrace.models.cell_cnn import CHANNELS, Block, CellCNN
 
 __all__ = [
@@ -95,6 +95,7 @@ def train_classifier(
     seed: int,
     device: str,
     resume: Path | None,
+    tell: Tell | None = None,
 ) -> tuple[CellClassifier, list[dict[str, float]]]:
     """Train the cell network; the same arguments give the same bits on the same machine.
 
@@ -106,6 +107,7 @@ def train_classifier(
         seed: of initial weights, dropout, order and augmentation.
         device: `cpu` or `cuda`.
         resume: folder of the checkpoint for exactly these data and settings; None keeps none.
+        tell: called with each finished epoch and its row of the history.
 
     Returns:
         The classifier of the best epoch, and a row for each epoch: `epoch` from 1, `train_loss`,
@@ -136,6 +138,7 @@ def train_classifier(
             watch="validation_loss",
             better="lower",
             metrics={"validation_accuracy": _accuracy},
+            tell=tell,
         ),
         schedule=recipe.schedule,
         seed=run_seed,

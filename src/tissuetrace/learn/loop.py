@@ -24,6 +24,7 @@ __all__ = [
     "Loss",
     "Metric",
     "Schedule",
+    "Tell",
     "Validation",
     "fit",
     "reproducible",
@@ -32,6 +33,7 @@ __all__ = [
 Batch = tuple[Tensor, Tensor]
 Batches = Callable[[Generator], Iterable[Batch]]
 Loss = Callable[[Tensor, Tensor], Tensor]
+Tell = Callable[[int, Mapping[str, float]], None]
 Metric = Callable[[Tensor, Tensor], float]
 
 CHECKPOINT = "last.pt"
@@ -61,12 +63,14 @@ class Validation:
         watch: `validation_loss`, or the name of one of the metrics.
         better: whether the watched value should be `lower` or `higher`.
         metrics: name → function of all outputs and all targets, both on the CPU.
+        tell: called with the number of each finished epoch and its row of the history.
     """
 
     batches: Batches
     watch: str
     better: Literal["lower", "higher"]
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    tell: Tell | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ def fit(
             if run.is_over():
                 break
             run.one_epoch(loss, training)
+            if validation.tell is not None:
+                validation.tell(run.epoch, run.history[-1])
             if checkpoint is not None:
                 write_checkpoint(run.state(), checkpoint)
         run.take_best()

@@ -178,6 +178,7 @@ def _train(job: _Job) -> _Trained:
     import numpy as np
 
     from tissuetrace.learn.cell_training import probabilities, train_classifier
+    from tissuetrace.pipeline.live import live_logger
 
     images = np.load(job.pixels, mmap_mode="r")
     classifier, history = train_classifier(
@@ -188,6 +189,7 @@ def _train(job: _Job) -> _Trained:
         seed=job.seed,
         device=machine.device(),
         resume=job.resume / f"{job.scheme}-{job.seed}",
+        tell=live_logger("leukemia", f"cnn-{job.scheme}-seed-{job.seed}"),
     )
     asked = job.items[job.items["split"].isin(ASKED)]
     answers = probabilities(classifier, images, asked["row"].to_numpy(), device=machine.device())
