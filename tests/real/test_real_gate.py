@@ -79,6 +79,7 @@ def test_preliminary_images_are_read_through_their_table(sample: Collection) -> 
     counts = read_json(sample / "prelim.json")
     table = sample.table("table")
 
+    assert counts.pop("absent")[-1].endswith("1867.bmp")
     assert counts == {"rows": 1867, "present": 3, "missing": 1864, "unlabelled": 0}
     assert table.loc[table["fold"] == -1, "name"].tolist() == [
         "UID_53_4_8_all",

@@ -260,15 +260,18 @@ def test_preliminary_images_take_their_names_from_the_table(
     assert table.loc["UID_H801_1_1_hem", "label"] == 0
     assert table.index[table["fold"] == -1].tolist() == ["UID_801_1_1_all", "UID_H801_1_1_hem"]
     counts = read_json(collection / "prelim.json")
-    assert counts == {"rows": 2, "present": 2, "missing": 0, "unlabelled": 0}
+    assert counts == {"rows": 2, "present": 2, "missing": 0, "unlabelled": 0, "absent": []}
 
 
-def test_missing_preliminary_images_are_counted(collection: Collection) -> None:
-    add_preliminary(collection, images=["1.bmp"])
+def test_missing_preliminary_images_are_counted_and_listed(collection: Collection) -> None:
+    rows = [f"UID_801_{number}_1_all.bmp,{number}.bmp,1" for number in range(1, 13)]
+    add_preliminary(collection, rows, images=["2.bmp", "4.bmp"])
 
     collection.ingest()
 
-    assert read_json(collection / "prelim.json")["missing"] == 1
+    early = read_json(collection / "prelim.json")
+    assert early["missing"] == 10
+    assert early["absent"] == ["1.bmp", "3.bmp", "5.bmp to 12.bmp"]
 
 
 EXTRA = [f"UID_801_{number}_1_all.bmp,{number}.bmp,1" for number in range(1, PUBLISHED_ROWS + 3)]

@@ -41,11 +41,13 @@ class Listing:
         mistakes: one line each; nothing may be built on the images where there is any.
         counts: of the preliminary table (`rows`, `present`, `missing`) and of images that were
             published without labels (`unlabelled`).
+        absent: images of the preliminary table that are not there, as ranges of their names.
     """
 
     images: list[NamedImage]
     mistakes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
 
 
 def list_images(folder: Path) -> Listing:
@@ -79,6 +81,7 @@ def list_images(folder: Path) -> Listing:
             "missing": table.missing,
             "unlabelled": sum(_phase(place) == "final" for place in places.values()),
         },
+        absent=table.absent,
     )
 
 

@@ -52,7 +52,8 @@ class Ingest:
         ),
         "prelim": exact(
             "data/leukemia/ingest/prelim.json",
-            "preliminary table: rows, images present and missing; images without any label",
+            "preliminary table: rows, images present, missing and which are absent; images without "
+            "any label",
         ),
     },
     params=Ingest,
@@ -96,4 +97,4 @@ def ingest(*, images: Path, source: Path, table: Path, prelim: Path, params: Ing
         for image, (columns, _) in zip(listing.images, seen, strict=True)
     ]
     write_table(pd.DataFrame(rows), table)
-    write_json(listing.counts, prelim)
+    write_json({**listing.counts, "absent": listing.absent}, prelim)

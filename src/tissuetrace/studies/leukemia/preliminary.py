@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -27,12 +27,14 @@ class Preliminary:
         names: `1002.bmp` → the cell's own name without ending.
         rows: how many the table has.
         missing: how many of its images are absent.
+        absent: their names, as ranges: `4.bmp to 1867.bmp`.
         mistakes: one line each.
     """
 
     names: dict[str, tuple[str, CellName]] = field(default_factory=dict)
     rows: int = 0
     missing: int = 0
+    absent: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
 
     def named(self, file_name: str) -> list[tuple[str, CellName]]:
@@ -48,7 +50,7 @@ def read_preliminary(folder: Path, images: Sequence[str]) -> Preliminary:
         images: file names of the preliminary images that are present.
 
     Returns:
-        Rows and mistakes; images of the table that are absent are counted, no mistake.
+        Rows and mistakes; images of the table that are absent are listed, no mistake.
     """
     tables = sorted(folder.rglob(TABLE))
     if not tables:
@@ -63,7 +65,13 @@ def read_preliminary(folder: Path, images: Sequence[str]) -> Preliminary:
     mistakes += _twice(numbers, "new_names") + _twice([row[0] for _, row in rows[1:]], "Patient_ID")
     mistakes += _row_mistakes(numbers, images)
     absent = set(numbers) - set(images)
-    return Preliminary(names=sound, rows=len(rows) - 1, missing=len(absent), mistakes=mistakes)
+    return Preliminary(
+        names=sound,
+        rows=len(rows) - 1,
+        missing=len(absent),
+        absent=_ranges(_numbers(absent)),
+        mistakes=mistakes,
+    )
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -116,22 +124,30 @@ def _twice(values: Sequence[str], column: str) -> list[str]:
 
 def _row_mistakes(names: Sequence[str], images: Sequence[str]) -> list[str]:
     """Name rows that are missing (images are numbered from 1) and rows beyond the published."""
-    numbers = {int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))}
+    numbers = set(_numbers(names))
     lacking = set(range(1, max(numbers, default=0) + 1)) - numbers
     without = sorted(set(images) - set(names))
     mistakes = [f"{name}: an image without a row in {TABLE}" for name in without]
-    lacking -= {int(match[1]) for name in without if (match := _NUMBERED.fullmatch(name))}
+    lacking -= set(_numbers(without))
     if lacking:
-        mistakes.append(f"{TABLE}: no row for {_ranges(sorted(lacking))}")
+        mistakes.append(f"{TABLE}: no row for {', '.join(_ranges(sorted(lacking)))}")
     extra = sorted(number for number in numbers if number > ROWS)
     if extra:
-        mistakes.append(f"{TABLE}: extra rows for {_ranges(extra)}; {ROWS} were published")
+        mistakes.append(
+            f"{TABLE}: extra rows for {', '.join(_ranges(extra))}; {ROWS} were published"
+        )
     return mistakes
 
 
-def _ranges(numbers: Sequence[int]) -> str:
-    """Write 1, 2, 3, 7 as `1.bmp to 3.bmp, 7.bmp`."""
+def _numbers(names: Iterable[str]) -> list[int]:
+    return sorted(int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name)))
+
+
+def _ranges(numbers: Sequence[int]) -> list[str]:
+    """Write 1, 2, 3, 7 as `1.bmp to 3.bmp` and `7.bmp`."""
+    if not numbers:
+        return []
     starts = [numbers[0], *(b for a, b in pairwise(numbers) if b != a + 1)]
     ends = [*(a for a, b in pairwise(numbers) if b != a + 1), numbers[-1]]
     spans = zip(starts, ends, strict=True)
-    return ", ".join(f"{a}.bmp" if a == b else f"{a}.bmp to {b}.bmp" for a, b in spans)
+    return [f"{a}.bmp" if a == b else f"{a}.bmp to {b}.bmp" for a, b in spans]

@@ -67,9 +67,10 @@ def validate(  # noqa: PLR0913  # the arguments are those of the declaration
     }
     tables = {name: read_table(path) for name, path in read.items()}
     size_px = read_json(source)["facts"].get("frame_px", ingest.frame_px)
+    early = read_json(prelim)
     gathered = gather(
         tables,
-        preliminary=read_json(prelim),
+        preliminary={key: count for key, count in early.items() if key != "absent"},
         bitmaps_wrong=bad_bitmaps(images, tables["table"]["path"].tolist(), size_px=size_px),
     )
     findings = check_rules(SUITE, gathered.tables())
