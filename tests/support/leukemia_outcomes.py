@@ -1,15 +1,18 @@
 """What the stages before `evaluate` and `report` leave behind, made up in their columns."""
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tissuetrace.pipeline.files import read_table, write_json, write_table
 from tissuetrace.pipeline.gate import Finding, Rule, seal
 from tissuetrace.studies.leukemia.evaluate import PREDICTION_COLUMNS, Evaluate, evaluate
 from tissuetrace.studies.leukemia.featurize import COLUMNS as FEATURE_COLUMNS
 from tissuetrace.studies.leukemia.featurize import Featurize, Glcm
+from tissuetrace.studies.leukemia.outcome import Outcome
 from tissuetrace.studies.leukemia.phantom import Phantom, draw_phantom
 from tissuetrace.studies.leukemia.report import report
 from tissuetrace.studies.leukemia.split import Split
@@ -74,6 +77,7 @@ def write_outcomes(*, kind: str = "phantom", prelim: int = 0) -> None:
     write_table(cells.drop(columns=["group"]), HOME / "ingest/table.parquet")
     groups = cells[["subject", "group"]].drop_duplicates().sort_values("subject")
     write_table(groups, HOME / "split/groups.parquet")
+    _write_splits(cells)
     _write_features(cells, truth, rng)
     _write_models(cells, rng, prelim=prelim)
     _write_folds(cells, rng)
@@ -100,6 +104,16 @@ def run_report() -> Path:
     settings = {"evaluate": EVALUATE, "featurize": FEATURIZE, "forest": FOREST, "cnn": CNN}
     report(**reads, pages=pages, hybrid=HYBRID, split=SPLIT, **settings)
     return pages
+
+
+def read_outcome() -> Outcome:
+    """Return what the page would be written from, in a folder where it was."""
+    kept: list[Outcome] = []
+    with pytest.MonkeyPatch.context() as patch:
+        module = import_module("tissuetrace.studies.leukemia.report")
+        patch.setattr(module, "_write", lambda outcome, *_, **__: kept.append(outcome))
+        run_report()
+    return kept[0]
 
 
 def rewrite_labels(label: int, split: str) -> None:
@@ -146,6 +160,18 @@ def _split_of(cells: pd.DataFrame, scheme: str, rng: np.random.Generator) -> np.
     if scheme == "image":
         return names[rng.choice(3, len(cells), p=[0.4, 0.3, 0.3])]
     return np.take(names, cells["group"].to_numpy() % 3)
+
+
+def _write_splits(cells: pd.DataFrame) -> None:
+    divided = [
+        cells[["name"]].assign(
+            scheme=scheme, split=_split_of(cells, scheme, np.random.default_rng(1))
+        )
+        for scheme in ("image", "subject")
+    ]
+    write_table(pd.concat(divided, ignore_index=True), HOME / "split/splits.parquet")
+    columns = ["name_a", "name_b", "kind", "subject_a", "subject_b"]
+    write_table(pd.DataFrame(columns=columns, dtype="str"), HOME / "split/pairs.parquet")
 
 
 def _probability(labels: np.ndarray, rng: np.random.Generator, *, strength: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What the phantom demands: bounds, the oracle, the area, the most important feature."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,14 @@ def test_a_split_that_ignores_groups_fails_every_row_of_the_null() -> None:
 @pytest.mark.parametrize(("delta", "bounds"), [(1.0, SIGNAL), (0.0, NULL), (0.5, ())])
 def test_bounds_are_known_for_full_and_no_signal_alone(delta: float, bounds: object) -> None:
     assert bounds_for(delta) == bounds
+
+
+@pytest.mark.parametrize(
+    "other", [{"folds": 3}, {"trees": 20}, {"subjects": (12, 10)}, {"subjects": (22, 34)}]
+)
+def test_no_bounds_are_known_for_other_settings_than_those_measured(other: Any) -> None:
+    assert bounds_for(1.0, folds=5, trees=100, subjects=(34, 22)) == SIGNAL
+    assert bounds_for(1.0, **other) == ()
 
 
 def test_an_area_one_percent_too_large_has_bias_one_percent() -> None:

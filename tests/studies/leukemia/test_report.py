@@ -1,6 +1,7 @@
 """The page: it loads nothing, says what it was made of, names no subject, and refuses."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,26 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from leukemia_outcomes import HOME, rewrite_labels, run_evaluate, run_report, write_outcomes
+from leukemia_outcomes import (
+    HOME,
+    read_outcome,
+    rewrite_labels,
+    run_evaluate,
+    run_report,
+    write_outcomes,
+)
 
 from tissuetrace.pipeline.errors import GateRefused
 from tissuetrace.pipeline.files import read_json, read_table, write_json
 from tissuetrace.stats.intervals import Interval
-from tissuetrace.studies.leukemia.comparison import rank_agreement
-from tissuetrace.studies.leukemia.findings import verdict
+from tissuetrace.studies.leukemia.findings import preliminary_table, verdict
 from tissuetrace.studies.leukemia.gallery import wrong_cells
+from tissuetrace.studies.leukemia.importance_tables import rank_agreement
+from tissuetrace.studies.leukemia.layout import all_tables
+from tissuetrace.studies.leukemia.outcome import Outcome
 from tissuetrace.studies.leukemia.paper import CONTRADICTIONS, IMPORTANCES, confusion_of
+from tissuetrace.studies.leukemia.performance_figures import performance_figures
+from tissuetrace.studies.leukemia.robustness import recovery_table, strategy_table
 
 FIGURES = {
     "area_correlations",
@@ -43,6 +55,14 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_evaluate()
         run_report()
     return home
+
+
+@pytest.fixture(scope="module")
+def outcome(done: Path) -> Outcome:
+    """What the page of `done` was written from."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(done)
+        return read_outcome()
 
 
 @pytest.fixture
@@ -188,6 +208,92 @@ def test_importances_in_the_papers_order_agree_fully() -> None:
 
     assert found["method"].tolist() == ["mdi", "treeshap"]
     assert found["rank_correlation"].tolist() == pytest.approx([1, -1])
+
+
+def test_importances_deviate_by_image_as_the_paper_splits(done: Path) -> None:
+    rows = table(done, "table_1_importances").set_index("feature")
+    found = read_table(done / HOME / "explain/importances.parquet")
+    mdi = found[found["method"] == "mdi"].pivot_table("importance", "feature", "scheme")
+    shares = 100 * mdi / mdi.sum()
+
+    by_image = shares["image"].to_dict()
+    assert (100 * rows["mdi_image"]).to_dict() == pytest.approx(by_image, rel=1e-4)
+    assert (100 * rows["mdi"]).to_dict() == pytest.approx(shares["subject"].to_dict(), rel=1e-4)
+    for feature, theirs in IMPORTANCES.items():
+        deviation = 100 * rows.loc[feature, "deviation"]
+        assert deviation == pytest.approx(by_image[feature] - theirs, abs=1e-3)
+
+
+def test_a_hybrid_of_features_and_embedding_shows_its_importances(outcome: Outcome) -> None:
+    forest = outcome.importances
+    embedding = forest[forest["feature"] == "area"].assign(feature="embedding")
+    hybrid = pd.concat([forest, embedding]).assign(model="hybrid")
+    both = replace(outcome, importances=pd.concat([forest, hybrid], ignore_index=True))
+
+    shown = all_tables(both)["hybrid_importances"].frame
+
+    assert len(shown) == 16
+    assert "embedding" in set(shown["feature"])
+    assert shown[["mdi", "mdi_image"]].sum().tolist() == pytest.approx([1, 1])
+    assert "hybrid_importances" not in all_tables(outcome)
+
+
+@pytest.mark.parametrize("name", ["imbalance", "differences"])
+def test_captions_of_comparisons_count_them_and_say_uncorrected(
+    outcome: Outcome, name: str
+) -> None:
+    caption = all_tables(outcome)[name].caption
+
+    assert "One seed each; not corrected for 6 comparisons." in caption
+
+
+def test_treatments_show_accuracy_and_brier_and_why_one_has_no_folds(outcome: Outcome) -> None:
+    shown = strategy_table(outcome)
+
+    assert {"accuracy (%)", "Brier score"} <= {column.title for column in shown.columns}
+    assert "EasyEnsemble's: it boosts stumps for minutes per fold" in shown.caption
+
+
+def test_the_leakage_caption_calls_the_test_rows_unpaired(outcome: Outcome) -> None:
+    caption = next(one.caption for one in performance_figures(outcome) if one.name == "leakage")
+
+    assert "Models of the same recipe, trained and scored under both splits" in caption
+    assert "on different cells, unpaired" in caption
+
+
+def test_referral_shows_all_four_measures_of_the_kept(outcome: Outcome) -> None:
+    figure = next(one for one in performance_figures(outcome) if one.name == "referral").draw()
+
+    assert [ax.get_title() for ax in figure.axes] == [
+        "share of cells kept",
+        "accuracy of the kept",
+        "false-positive rate of the kept",
+        "false-negative rate of the kept",
+    ]
+    assert all(len(ax.lines) >= 3 for ax in figure.axes)
+
+
+def test_groups_have_a_table_of_numbers_without_names(done: Path) -> None:
+    rows = table(done, "per_group")
+    groups = read_table(done / HOME / "split/groups.parquet")["group"]
+
+    assert list(rows.columns) == ["group", "label", "cells", "accuracy", "origin"]
+    assert set(rows["group"]) == set(groups)
+    assert rows["cells"].sum() == len(read_table(done / HOME / "ingest/table.parquet"))
+    assert rows["accuracy"].between(0, 1).all()
+
+
+def test_the_preliminary_caption_says_that_linked_cells_are_left_out(outcome: Outcome) -> None:
+    caption = preliminary_table(outcome).caption
+
+    assert "cells that share a group with training are left out" in caption
+
+
+def test_without_bounds_the_caption_says_for_what_they_are_known(outcome: Outcome) -> None:
+    unknown = replace(outcome, recovered=outcome.recovered.iloc[:0])
+
+    assert "The bounds hold for 5 folds, 100 trees and 34 + 22" in recovery_table(outcome).caption
+    assert "No bounds are known for these settings" in recovery_table(unknown).caption
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,16 @@ from tissuetrace.report.tables import (
     Column,
     Table,
     count,
-    number,
     percent,
     percent_interval,
     points,
     text,
 )
-from tissuetrace.stats.agreement import rank_correlation
+from tissuetrace.studies.leukemia.importance_tables import importance_tables
 from tissuetrace.studies.leukemia.outcome import MODEL_NAMES, Outcome, in_columns
 from tissuetrace.studies.leukemia.paper import (
     CONFUSIONS,
     CONTRADICTIONS,
-    IMPORTANCES,
     Confusion,
     confusion_of,
     quoted,
@@ -28,7 +26,7 @@ from tissuetrace.studies.leukemia.paper import (
 if TYPE_CHECKING:
     from tissuetrace.stats.intervals import Interval
 
-__all__ = ["comparison_tables", "contradiction_table", "rank_agreement"]
+__all__ = ["comparison_tables", "contradiction_table"]
 
 _COUNTS = {
     "tn": "normal, called normal (TN)",
@@ -44,16 +42,17 @@ _RATES = {
     "sensitivity": "recall, ALL",
     "false_positive_rate": "false-positive rate",
 }
-_METHODS = {"mdi": "MDI", "permutation": "permutation", "treeshap": "TreeSHAP"}
 
 Rows = list[dict[str, Any]]
 
 
 def comparison_tables(outcome: Outcome) -> list[Table]:
-    """Return tables 1 to 4 of the paper and the false-positive rates, each with ours beside."""
+    """Return tables 1 to 4 of the paper and the false-positive rates, each with ours beside.
+
+    The hybrid's importances follow the forest's where it has any.
+    """
     return [
-        _importance_table(outcome),
-        _agreement_table(outcome),
+        *importance_tables(outcome),
         _confusion_table(outcome, number=2, model="forest", split="validation"),
         _confusion_table(outcome, number=3, model="forest", split="test"),
         _confusion_table(outcome, number=4, model="cnn", split="test"),
@@ -84,79 +83,6 @@ def contradiction_table() -> Table:
             text("printed", "printed"),
             text("other", "against it"),
             text("consequence", "what follows"),
-        ),
-    )
-
-
-def rank_agreement(importances: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation of each way of importance with the paper's ten features.
-
-    Args:
-        importances: `scheme, model, method, feature, importance`; the forest's are compared.
-
-    Returns:
-        `scheme, method, rank_correlation`.
-    """
-    rows: Rows = []
-    paper = pd.Series(IMPORTANCES)
-    of_forest = importances[importances["model"] == "forest"]
-    for (scheme, method), part in of_forest.groupby(["scheme", "method"]):
-        ours = part.set_index("feature")["importance"].reindex(paper.index)
-        if method in _METHODS and not ours.isna().any():
-            found = rank_correlation(ours.to_numpy(), paper.to_numpy())
-            rows.append({"scheme": scheme, "method": method, "rank_correlation": found})
-    return pd.DataFrame(rows, columns=["scheme", "method", "rank_correlation"])
-
-
-def _importance_table(outcome: Outcome) -> Table:
-    forest = outcome.importances[
-        (outcome.importances["model"] == "forest") & (outcome.importances["scheme"] == "subject")
-    ]
-    wide = forest.pivot_table(index="feature", columns="method", values="importance", sort=False)
-    wide = wide.reindex(columns=[*_METHODS, "permutation_cluster"])
-    wide["mdi"] /= wide["mdi"].sum()
-    wide["paper"] = pd.Series(IMPORTANCES) / 100
-    wide["deviation"] = wide["mdi"] - wide["paper"]
-    wide = wide.sort_values("mdi", ascending=False, kind="stable").reset_index()
-    reading = outcome.settings.featurize.reading
-    return Table(
-        name="table_1_importances",
-        title="Table 1: which features matter to the forest",
-        caption=(
-            f"Ours: forest trained on the subject scheme, texture over the {reading} (reading). "
-            "MDI is the mean decrease in impurity, as in the paper, in percent of the whole; "
-            "permutation is the loss of held-out AUC when a feature is shuffled, alone or with the "
-            "cluster of features that follow it; TreeSHAP is the mean absolute contribution. "
-            f"The paper prints ten of fifteen. {outcome.note}"
-        ),
-        frame=wide,
-        columns=(
-            text("feature", "feature"),
-            percent("paper", "paper, MDI", digits=2),
-            percent("mdi", "ours, MDI", digits=2),
-            points("deviation", "deviation (points)"),
-            number("permutation", "ours, permutation (AUC)", digits=4),
-            number("permutation_cluster", "the same with its cluster", digits=4),
-            number("treeshap", "ours, TreeSHAP", digits=4),
-        ),
-    )
-
-
-def _agreement_table(outcome: Outcome) -> Table:
-    frame = rank_agreement(outcome.importances)
-    frame["name"] = frame["method"].map(_METHODS)
-    return Table(
-        name="importance_agreement",
-        title="Does our order of features agree with the paper's?",
-        caption=(
-            "Spearman's rank correlation over the ten features that the paper prints: 1 is the "
-            f"same order, 0 none, -1 the reverse. {outcome.note}"
-        ),
-        frame=frame,
-        columns=(
-            text("scheme", "scheme"),
-            text("name", "importance"),
-            number("rank_correlation", "rank correlation", digits=2),
         ),
     )
 

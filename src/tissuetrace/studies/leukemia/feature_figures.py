@@ -56,7 +56,9 @@ def _per_subject(outcome: Outcome) -> Illustration:
         title="Accuracy within each group of linked subjects",
         caption=(
             "Forest, each group judged out of fold by group, threshold 0.5. A mean over cells "
-            f"hides subjects that a model fails on. Size: number of cells. {outcome.note}"
+            "hides subjects that a model fails on. Size: number of cells. The rows are in "
+            "tables/per_group.csv. "
+            f"{outcome.note}"
         ),
         alternative="Accuracy within each group, normal above, ALL below, from worst to best.",
         draw=draw,

@@ -9,6 +9,7 @@ from tissuetrace.report.tables import (
     count,
     interval,
     number,
+    percent,
     percent_interval,
     text,
 )
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "difference_table",
+    "group_table",
     "headline_table",
     "model_table",
     "preliminary_table",
@@ -99,8 +101,8 @@ def difference_table(outcome: Outcome) -> Table:
         title="Is one model better? The same cells, model against model",
         caption=(
             "Differences of two models on the same test cells; a model is called higher only "
-            "where the interval of the AUC leaves out 0. "
-            f"{outcome.resampled()} McNemar's exact p takes cells for "
+            "where the interval of the AUC leaves out 0. One seed each; not corrected for "
+            f"{len(rows)} comparisons. {outcome.resampled()} McNemar's exact p takes cells for "
             "independent, which those of one subject are not: a footnote, it decides nothing. "
             f"{outcome.note}"
         ),
@@ -200,8 +202,8 @@ def preliminary_table(outcome: Outcome) -> Table:
         name="preliminary",
         title="On the images of the preliminary phase",
         caption=(
-            "Subjects of this phase are in no training, whichever the split. "
-            f"{outcome.resampled(source='prelim')} {ANCHORS} {outcome.note}"
+            "No training has seen a subject of this phase: cells that share a group with training "
+            f"are left out. {outcome.resampled(source='prelim')} {ANCHORS} {outcome.note}"
         ),
         frame=pd.DataFrame(rows),
         columns=(
@@ -212,6 +214,29 @@ def preliminary_table(outcome: Outcome) -> Table:
             percent_interval("accuracy", "accuracy (%)"),
             percent_interval("weighted_f1", "weighted F1 (%)"),
             percent_interval("false_positive_rate", "false-positive rate (%)"),
+        ),
+    )
+
+
+def group_table(outcome: Outcome) -> Table:
+    """Return the accuracy within each group: numbers of groups, no name of a subject."""
+    table = outcome.subjects
+    forest = (table["scheme"] == "subject") & (table["model"] == "forest")
+    chosen = table[forest & (table["source"] == "folds")].sort_values(["label", "group"])
+    frame = chosen[["group", "label", "items", "accuracy"]].rename(columns={"items": "cells"})
+    return Table(
+        name="per_group",
+        title="Accuracy within each group of linked subjects",
+        caption=(
+            "Forest, each group judged out of fold by group, threshold 0.5; label 1 is ALL. "
+            f"{outcome.note}"
+        ),
+        frame=frame.reset_index(drop=True),
+        columns=(
+            count("group", "group (number)"),
+            count("label", "label"),
+            count("cells", "cells"),
+            percent("accuracy", "accuracy"),
         ),
     )
 

@@ -13,7 +13,7 @@ from tissuetrace.report.pages import (
     TableBlock,
 )
 from tissuetrace.report.tables import Table
-from tissuetrace.studies.leukemia import comparison, findings, robustness, wording
+from tissuetrace.studies.leukemia import comparison, deviations, findings, robustness, wording
 from tissuetrace.studies.leukemia.outcome import Outcome
 
 __all__ = ["all_tables", "compose"]
@@ -41,9 +41,10 @@ def all_tables(outcome: Outcome) -> dict[str, Table]:
         *([findings.preliminary_table(outcome)] if _has_preliminary(outcome) else []),
         robustness.strategy_table(outcome),
         findings.seed_table(outcome),
+        findings.group_table(outcome),
         *comparison.comparison_tables(outcome),
         comparison.contradiction_table(),
-        wording.deviation_table(outcome),
+        deviations.deviation_table(outcome),
         *robustness.gate_tables(outcome),
     ]
     return {table.name: table for table in tables}
@@ -54,7 +55,8 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
     ours = ["models", "differences", "leakage", "recovery", "preliminary", "thresholds"]
     ours += ["imbalance", "seeds"]
     gate = ["gate_rules", "gate_counts"]
-    apart = {*ours, *gate, "headline", "contradictions", "deviations"}
+    # of the accuracy within groups the page shows the figure; the rows are in the CSV file
+    apart = {*ours, *gate, "headline", "contradictions", "deviations", "per_group"}
     published = [name for name in tables if name not in apart]
     sections = [
         Section(anchor="ours", title="What we found", blocks=_blocks(tables, ours)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tissuetrace.studies.leukemia.evaluate import Evaluate
 from tissuetrace.studies.leukemia.featurize import Featurize
 from tissuetrace.studies.leukemia.scores import value_of
+from tissuetrace.studies.leukemia.split import Split
 from tissuetrace.studies.leukemia.train_cnn import Cnn
 from tissuetrace.studies.leukemia.train_forest import Forest
 from tissuetrace.studies.leukemia.train_hybrid import Hybrid
@@ -114,6 +115,7 @@ class Settings:
     forest: Forest
     cnn: Cnn
     hybrid: Hybrid
+    split: Split
 
 
 def strategy_label(name: str) -> str:

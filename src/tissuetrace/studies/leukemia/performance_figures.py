@@ -72,10 +72,11 @@ def _leakage(outcome: Outcome) -> Illustration:
         name="leakage",
         title="AUC by image against unseen subjects",
         caption=(
-            "The same model scored twice. Where cells of one subject lie on both sides of the "
-            "split, a model can recognise the subject's stain instead of the disease. "
-            f"{outcome.resampled(source=outcome.folds_source)} The test rows have "
-            f"fewer groups. {outcome.note}"
+            "Models of the same recipe, trained and scored under both splits. Where cells of one "
+            "subject lie on both sides of the split, a model can recognise the subject's stain "
+            "instead of the disease. Rows out of fold are of the same cells under both. "
+            f"{outcome.resampled(source=outcome.folds_source)} The test rows have fewer groups and "
+            f"are on different cells, unpaired. {outcome.note}"
         ),
         alternative="AUC of each model by image and on unseen subjects, with intervals.",
         draw=draw,
@@ -229,12 +230,13 @@ def _referral(outcome: Outcome) -> Illustration:
     points = outcome.curves["referral"]
     panels = {
         "kept": "share of cells kept",
+        "accuracy": "accuracy of the kept",
         "false_positive_rate": "false-positive rate of the kept",
         "false_negative_rate": "false-negative rate of the kept",
     }
 
     def draw() -> "Figure":
-        figure, axes = grid_of_axes(1, 3, height_in=2.9)
+        figure, axes = grid_of_axes(2, 2, height_in=4.8)
         for (key, title), ax in zip(panels.items(), axes, strict=True):
             curves = {
                 MODEL_NAMES[model]: (
@@ -257,7 +259,7 @@ def _referral(outcome: Outcome) -> Illustration:
             "for; the others are referred. A line ends where no cell of that class is kept. "
             f"{outcome.note}"
         ),
-        alternative="Share kept, false-positive and false-negative rate by asked certainty.",
+        alternative="Share kept, accuracy and both kinds of error by asked certainty.",
         draw=draw,
     )
 

@@ -1,7 +1,7 @@
 """What the phantom's known answer demands of the lane, and what was found.
 
-The bounds were set on seeds 1 to 5, 11 and 12; the tests draw others. All are of the cell reading
-and of out-of-fold predictions in five folds.
+The bounds were set on seeds 1 to 5, 11 and 12; the tests draw others. All are of the cell reading,
+of 34 + 22 subjects, and of out-of-fold predictions in five folds by forests of 100 trees.
 """
 
 import math
@@ -21,6 +21,8 @@ __all__ = [
     "NULL",
     "SIGNAL",
     "SIZE_FEATURES",
+    "SUBJECTS",
+    "TREES",
     "Bound",
     "area_agreement",
     "bounds_for",
@@ -30,8 +32,9 @@ __all__ = [
 ]
 
 FOLDS = 5
+TREES = 100
+SUBJECTS = (34, 22)  # ALL, normal
 SIZE_FEATURES = ("area", "perimeter")
-_TREES = 100
 
 Labels = Int[ndarray, " item"]
 
@@ -86,8 +89,26 @@ NULL = (
 )
 
 
-def bounds_for(delta: float) -> tuple[Bound, ...]:
-    """Return the bounds for a strength of the signal: known for 1 and 0, none for others."""
+def bounds_for(
+    delta: float,
+    *,
+    folds: int = FOLDS,
+    trees: int = TREES,
+    subjects: tuple[int, int] = SUBJECTS,
+) -> tuple[Bound, ...]:
+    """Return the bounds for what was drawn and how it was judged.
+
+    Args:
+        delta: strength of the signal; bounds are known for 1 and 0.
+        folds: of the out-of-fold predictions.
+        trees: of each forest.
+        subjects: how many were drawn, ALL and normal.
+
+    Returns:
+        Nothing for other settings than those that the bounds were measured with.
+    """
+    if (folds, trees, tuple(subjects)) != (FOLDS, TREES, SUBJECTS):
+        return ()
     return {1.0: SIGNAL, 0.0: NULL}.get(float(delta), ())
 
 
@@ -151,6 +172,6 @@ def top_feature(
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(
-        n_estimators=_TREES, class_weight="balanced", random_state=seed
+        n_estimators=TREES, class_weight="balanced", random_state=seed
     ).fit(features, labels)
     return names[int(np.argmax(forest.feature_importances_))]

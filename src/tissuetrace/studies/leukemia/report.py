@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tissuetrace.pipeline.errors import GateRefused
 from tissuetrace.pipeline.files import read_json, read_table
@@ -11,9 +11,13 @@ from tissuetrace.pipeline.hashing import digest
 from tissuetrace.pipeline.stage import stage, tolerance
 from tissuetrace.studies.leukemia.evaluate import Evaluate
 from tissuetrace.studies.leukemia.featurize import Featurize
+from tissuetrace.studies.leukemia.split import Split
 from tissuetrace.studies.leukemia.train_cnn import Cnn
 from tissuetrace.studies.leukemia.train_forest import Forest
 from tissuetrace.studies.leukemia.train_hybrid import Hybrid
+
+if TYPE_CHECKING:
+    from tissuetrace.studies.leukemia.outcome import Outcome
 
 __all__ = ["report"]
 
@@ -51,6 +55,7 @@ EVALUATE = "data/leukemia/evaluate"
         "forest": Forest,
         "cnn": Cnn,
         "hybrid": Hybrid,
+        "split": Split,
     },
 )
 def report(  # noqa: PLR0913  # every input and output of the declaration
@@ -76,6 +81,7 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
     forest: Forest,
     cnn: Cnn,
     hybrid: Hybrid,
+    split: Split,
 ) -> None:
     """Check the lane's token, then write page, figures and tables.
 
@@ -84,12 +90,7 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
     """
     import pandas as pd
 
-    from tissuetrace.report.pages import render
-    from tissuetrace.studies.leukemia.feature_figures import feature_figures
-    from tissuetrace.studies.leukemia.gallery import gallery
-    from tissuetrace.studies.leukemia.layout import all_tables, compose
     from tissuetrace.studies.leukemia.outcome import Outcome, Settings
-    from tissuetrace.studies.leukemia.performance_figures import performance_figures
 
     sealed = read_json(token)
     check_token(sealed, [images, table])
@@ -106,19 +107,16 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
         evidence=read_json(evidence),
         token=sealed,
         settings=Settings(
-            evaluate=evaluate, featurize=featurize, forest=forest, cnn=cnn, hybrid=hybrid
+            evaluate=evaluate,
+            featurize=featurize,
+            forest=forest,
+            cnn=cnn,
+            hybrid=hybrid,
+            split=split,
         ),
     )
     paths: dict[str, str] = dict(read_table(table, ["name", "path"]).itertuples(index=False))
-    tables = all_tables(outcome)
-    drawn = [
-        *performance_figures(outcome),
-        *feature_figures(outcome),
-        gallery(outcome, paths, images),
-    ]
-    page = compose(outcome, tables, _draw(drawn, pages / "figures", note=outcome.note))
-    _write_tables(list(tables.values()), pages / "tables", origin=outcome.origin_in_words)
-    (pages / "index.html").write_text(render(page), encoding="utf-8")
+    _write(outcome, pages, paths=paths, images=images)
 
 
 def check_token(sealed: Mapping[str, Any], inputs: Sequence[Path]) -> None:
@@ -140,6 +138,24 @@ def check_token(sealed: Mapping[str, Any], inputs: Sequence[Path]) -> None:
             where="leukemia.report",
             todo="No page was written. Run tissuetrace repro leukemia",
         )
+
+
+def _write(outcome: "Outcome", pages: Path, *, paths: Mapping[str, str], images: Path) -> None:
+    from tissuetrace.report.pages import render
+    from tissuetrace.studies.leukemia.feature_figures import feature_figures
+    from tissuetrace.studies.leukemia.gallery import gallery
+    from tissuetrace.studies.leukemia.layout import all_tables, compose
+    from tissuetrace.studies.leukemia.performance_figures import performance_figures
+
+    tables = all_tables(outcome)
+    drawn = [
+        *performance_figures(outcome),
+        *feature_figures(outcome),
+        gallery(outcome, paths, images),
+    ]
+    page = compose(outcome, tables, _draw(drawn, pages / "figures", note=outcome.note))
+    _write_tables(list(tables.values()), pages / "tables", origin=outcome.origin_in_words)
+    (pages / "index.html").write_text(render(page), encoding="utf-8")
 
 
 def _draw(drawn: Sequence[Any], folder: Path, *, note: str) -> list[Any]:

@@ -1,11 +1,8 @@
-"""The report in words: its answer, its deviations from the paper, how to trace a number."""
+"""The report in words: its answer, its first screen, how to trace a number."""
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from tissuetrace.report.pages import Tile
-from tissuetrace.report.tables import Table, text
 from tissuetrace.studies.leukemia.findings import verdict
 from tissuetrace.studies.leukemia.outcome import MODEL_NAMES, Outcome
 from tissuetrace.studies.leukemia.paper import CITATION, confusion_of, quoted
@@ -13,7 +10,7 @@ from tissuetrace.studies.leukemia.paper import CITATION, confusion_of, quoted
 if TYPE_CHECKING:
     from tissuetrace.stats.intervals import Interval
 
-__all__ = ["NOTICE", "TRACE", "answer", "deviation_table", "key_numbers", "subtitle"]
+__all__ = ["NOTICE", "TRACE", "answer", "key_numbers", "subtitle"]
 
 NOTICE = (
     "Phantom: every cell on this page was drawn by a generator with a known answer. These numbers "
@@ -85,65 +82,6 @@ def key_numbers(outcome: Outcome) -> list[Tile]:
     return tiles
 
 
-def deviation_table(outcome: Outcome) -> Table:
-    """Return every place where we do otherwise than the paper, or choose where it is silent."""
-    cnn, forest = outcome.settings.cnn, outcome.settings.forest
-    featurize, glcm = outcome.settings.featurize, outcome.settings.featurize.glcm
-    keep = 100 * outcome.settings.evaluate.sensitivity
-    images = "a phantom's images" if outcome.is_phantom else f"{outcome.origin['files']:,} files"
-    pairs = (
-        f"distances {_listed(glcm.distances)}, angles {_listed(glcm.angles)}, {glcm.levels} "
-        "levels, mean over the angles"
-    )
-    training = (
-        f"{cnn.input_px} px, at most {cnn.epochs} epochs of batches of {cnn.batch}, stopped after "
-        f"{cnn.patience} without a better validation loss, {_seeds(len(cnn.seeds))}"
-    )
-    augmentation = f"±{cnn.rotate_deg:g} degrees, ±{100 * cnn.shift:g} %, flip {cnn.flip}; CNN only"
-    trees = (
-        f"{forest.trees} trees, {forest.class_weight} class weights, {_seeds(len(forest.seeds))}"
-    )
-    blur = "none" if featurize.blur == 0 else f"Gaussian {featurize.blur}x{featurize.blur}"
-    reading = f"{featurize.reading}; the other reading stands beside"
-    draws = f"95 %, groups resampled {outcome.settings.evaluate.bootstrap} times"
-    linked = "names that share an image, or almost, become one group"
-    both = "both; the headline is by groups of linked subjects"
-    thresholds = f"0.5, and one that keeps {keep:g} % sensitivity on validation"
-    hybrid = {
-        "mean": "mean of the two probabilities",
-        "concat": "forest on the features and the CNN's embedding",
-    }[outcome.settings.hybrid.combine]
-    claimed = "rotation, shift, flip; sizes not said; claimed for both models"
-    rows = [
-        ("images", "10,661 training images of C-NMC 2019", images, "tissuetrace source"),
-        ("unit of the split", "random by image", both, "leukemia.split"),
-        ("subjects", "not used", linked, "leukemia.split.link"),
-        ("texture, intensity, edges over", "not said", reading, "leukemia.featurize.reading"),
-        ("noise reduction", "named, not described", blur, "leukemia.featurize.blur"),
-        ("co-occurrence matrix", "not said", pairs, "leukemia.featurize.glcm"),
-        ("aspect ratio", "not said", f"of the {featurize.aspect_ratio}", "leukemia.featurize"),
-        ("forest", "one training", trees, "leukemia.forest"),
-        ("CNN", "size, epochs, batch, stopping not said", training, "leukemia.cnn"),
-        ("augmentation", claimed, augmentation, "leukemia.cnn"),
-        ("intervals", "none", draws, "leukemia.evaluate"),
-        ("threshold", "0.5", thresholds, "leukemia.evaluate.sensitivity"),
-        ("hybrid of both models", "named as future work", hybrid, "leukemia.hybrid.combine"),
-    ]
-    columns = ["what", "paper", "here", "setting"]
-    return Table(
-        name="deviations",
-        title="What we do otherwise, or chose where the paper is silent",
-        caption=f"Each can be changed in params.yaml under the name given. {outcome.note}",
-        frame=pd.DataFrame(rows, columns=columns),
-        columns=(
-            text("what", "what"),
-            text("paper", "paper"),
-            text("here", "here"),
-            text("setting", "setting"),
-        ),
-    )
-
-
 def _which_is_better(outcome: Outcome) -> str:
     forest, cnn = (outcome.score("auc", model=model) for model in ("forest", "cnn"))
     difference = outcome.score("auc_difference", model="cnn-forest")
@@ -204,11 +142,3 @@ def _per_hundred(found: "Interval") -> str:
     value = f"{100 * found.value:.0f}"
     known = found.low < found.high
     return f"{value} [{100 * found.low:.0f}, {100 * found.high:.0f}]" if known else value
-
-
-def _seeds(count: int) -> str:
-    return "one seed" if count == 1 else f"{count} seeds"
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
