@@ -34,7 +34,7 @@ demo: $(READY) ## the whole pipeline on the embedded phantom (LANE=leukemia for 
 	@python scripts/headline.py $(LANE)
 
 test: $(READY) ## every test
-	@pytest -n 2 --dist loadgroup
+	@pytest -n 2 --dist loadfile
 
 lint: $(READY) ## format, rules, types, and whether dvc.yaml says what the code says
 	@ruff format --check .

@@ -27,7 +27,7 @@ from tissuetrace.studies.leukemia.recovery import bounds_for, judge
 from tissuetrace.studies.leukemia.scores import score_folds
 from tissuetrace.studies.leukemia.split import split
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("leukemia_recovery")]
+pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[2]
 HOME = Path("data/leukemia")
