@@ -111,7 +111,8 @@ def test_intervals_resample_groups_and_not_cells() -> None:
 def test_the_leakage_gap_is_image_less_group(done: dict[str, Path]) -> None:
     gap = scored(done, metric="auc_gap", source="folds_cell", model="forest")["value"]
     numbers = read_json(done["recovery"])
-    by_hand = numbers["forest_auc_by_image"] - numbers["forest_auc_by_group"]
+    by_image = scored(done, metric="auc", source="folds_cell", scheme="image", model="forest")
+    by_hand = by_image["value"] - numbers["forest_auc_by_group"]
     assert gap == pytest.approx(by_hand)
     assert numbers["leakage_gap"] == pytest.approx(by_hand)
 
@@ -153,6 +154,56 @@ def test_preliminary_cells_of_unknown_subjects_have_values_without_intervals(
 
 
 @pytest.mark.usefixtures("lane")
+def test_preliminary_cells_of_trained_groups_are_counted_and_not_scored() -> None:
+    splits = read_table(HOME / "split/splits.parquet")
+    cells = read_table(HOME / "ingest/table.parquet").merge(splits, on="name")
+    cells = cells.merge(read_table(HOME / "split/groups.parquet"), on="subject")
+    by_group = cells[cells["scheme"] == "subject"].groupby("split")["group"].first()
+    path = HOME / "train_forest/subject/predictions.parquet"
+    table = read_table(path)
+    early = table.index[table["split"] == "prelim"]
+    table.loc[early, "group"] = [
+        by_group["train"],
+        by_group["validation"],
+        by_group["test"],
+        97,
+        98,
+        by_group["train"],
+    ]
+    table.loc[early[:2], "probability"] = [1.0, 0.0]  # wrong, were they scored
+    write_table(table, path)
+
+    writes = run_evaluate()
+
+    place = {"source": "prelim", "scheme": "subject", "model": "forest"}
+    dropped = scored(writes, metric="linked_cells_dropped", **place)
+    assert (dropped["value"], dropped["items"]) == (3, 6)
+    assert scored(writes, metric="auc", **place)["items"] == 3
+    other = scored(writes, metric="linked_cells_dropped", **{**place, "model": "cnn"})
+    assert (other["value"], other["items"]) == (0, 6)
+
+
+@pytest.mark.usefixtures("lane")
+def test_identical_pairs_that_a_split_by_image_tears_apart_are_counted() -> None:
+    splits = read_table(HOME / "split/splits.parquet")
+    by_image = splits[splits["scheme"] == "image"].set_index("name")["split"]
+    train, test = (by_image.index[by_image == split][:2] for split in ("train", "test"))
+    pairs = [
+        (train[0], test[0], "exact"),
+        (train[0], test[1], "exact"),
+        (train[0], train[1], "exact"),
+        (train[1], test[1], "near"),
+        (train[1], "of the preliminary phase", "exact"),
+    ]
+    table = pd.DataFrame(pairs, columns=["name_a", "name_b", "kind"])
+    write_table(table.assign(subject_a="", subject_b=""), HOME / "split/pairs.parquet")
+
+    numbers = read_json(run_evaluate()["recovery"])
+
+    assert numbers["duplicates_across_image_splits"] == 2
+
+
+@pytest.mark.usefixtures("lane")
 @pytest.mark.parametrize("label", [0, 1])
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_a_split_without_one_class_gives_null_and_no_crash(label: int, split: str) -> None:
@@ -174,8 +225,8 @@ def test_real_images_have_leakage_and_no_recovery(
     writes = run_evaluate()
 
     assert sorted(read_json(writes["recovery"])) == [
+        "duplicates_across_image_splits",
         "forest_auc_by_group",
-        "forest_auc_by_image",
         "leakage_gap",
     ]
     assert len(read_table(writes["recovered"])) == 0

@@ -14,7 +14,13 @@ from tissuetrace.studies.leukemia.recovery import (
 )
 from tissuetrace.studies.leukemia.scores import value_of
 
-__all__ = ["against_truth", "headline_numbers", "leakage_numbers", "without_nan"]
+__all__ = [
+    "against_truth",
+    "duplicates_across_image_splits",
+    "headline_numbers",
+    "leakage_numbers",
+    "without_nan",
+]
 
 _HEADLINE = {
     "forest_auc": ("auc", "forest"),
@@ -50,6 +56,20 @@ def leakage_numbers(scores: pd.DataFrame, *, reading: str) -> dict[str, float]:
         "forest_auc_by_image": by["image"],
         "leakage_gap": gap,
     }
+
+
+def duplicates_across_image_splits(pairs: pd.DataFrame, splits: pd.DataFrame) -> int:
+    """Count pixel-identical pairs of training images that a random split by image tears apart.
+
+    Args:
+        pairs: `name_a, name_b, kind`.
+        splits: `name, scheme, split`; pairs with an image of the preliminary phase do not count.
+    """
+    chosen = splits[(splits["scheme"] == "image") & (splits["split"] != "prelim")]
+    split_of = dict(zip(chosen["name"], chosen["split"], strict=True))
+    exact = pairs[pairs["kind"] == "exact"]
+    first, second = exact["name_a"].map(split_of), exact["name_b"].map(split_of)
+    return int((first.notna() & second.notna() & (first != second)).sum())
 
 
 def against_truth(

@@ -5,7 +5,8 @@ one split, `strategies` for its test items under each treatment of the imbalance
 `folds_cell` for the pooled out-of-fold predictions of a reading. Endings of a metric: `_chosen` at
 the threshold chosen on validation, `_gap` image less subject scheme, `_difference` first less
 second model, `_minus_none` less no strategy, `_over_seeds` over all training seeds: their mean,
-lowest, highest and standard deviation.
+lowest, highest and standard deviation. `linked_cells_dropped` of `prelim` counts cells left out
+because their group is also in train or validation.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from tissuetrace.stats.calibration import expected_calibration_error
 from tissuetrace.stats.classification import Statistic, at_threshold, threshold_at_sensitivity
 from tissuetrace.stats.intervals import Interval, cluster_interval, paired_interval
 from tissuetrace.stats.paired import mcnemar
+from tissuetrace.studies.leukemia.unseen import preliminary_linked
 
 __all__ = [
     "CALIBRATION_BINS",
@@ -65,12 +67,19 @@ Row = dict[str, Any]
 
 
 def score_predictions(
-    predictions: pd.DataFrame, *, sensitivity: float, draws: int, seed: int
+    predictions: pd.DataFrame,
+    *,
+    trained: pd.DataFrame,
+    sensitivity: float,
+    draws: int,
+    seed: int,
 ) -> pd.DataFrame:
     """Score every model under both schemes, and compare forest and CNN on the same items.
 
     Args:
         predictions: the joined predictions of the three models.
+        trained: groups in train or validation, from `unseen.trained_groups`; preliminary cells of
+            these are not scored.
         sensitivity: that the chosen threshold keeps on validation.
         draws: of groups, for the intervals.
         seed: of the draws.
@@ -78,7 +87,8 @@ def score_predictions(
     Returns:
         One row a number, in the columns of `scores.parquet`.
     """
-    kept = kept_seed(predictions)
+    linked = preliminary_linked(predictions, trained)
+    kept = kept_seed(predictions[~linked])
     thresholds = chosen_thresholds(kept, sensitivity=sensitivity)
     rows: list[Row] = []
     for (scheme, model, split), items in kept.groupby(["scheme", "model", "split"], sort=False):
@@ -86,6 +96,7 @@ def score_predictions(
         threshold = thresholds[str(scheme), str(model)]
         rows += _scored(items, place, _all_measures(threshold), draws=draws, seed=seed)
         rows += _plain(items, place, threshold)
+    rows += _dropped(kept_seed(predictions.assign(linked=linked)))
     rows += _over_seeds(predictions)
     rows += _models_compared(kept, draws=draws, seed=seed)
     return _table(rows)
@@ -266,6 +277,14 @@ def _plain(items: pd.DataFrame, place: Row, threshold: float) -> Iterator[Row]:
     yield _row(place, "calibration_error", _bare(error), len(labels))
     if place["source"] == "validation":
         yield _row(place, "threshold_chosen", _bare(threshold), len(labels))
+
+
+def _dropped(predictions: pd.DataFrame) -> Iterator[Row]:
+    """Yield how many preliminary cells were left out, of how many."""
+    early = predictions[predictions["split"] == "prelim"]
+    for (scheme, model), linked in early.groupby(["scheme", "model"], sort=False)["linked"]:
+        place = {"source": "prelim", "scheme": scheme, "model": model}
+        yield _row(place, "linked_cells_dropped", _bare(float(linked.sum())), len(linked))
 
 
 def _over_seeds(predictions: pd.DataFrame) -> Iterator[Row]:
