@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from project_tree import Tree
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("leukemia")]
+pytestmark = pytest.mark.slow
 
 
 def test_the_lane_ends_on_a_page_metrics_and_recorded_runs(lane_accepted: Tree) -> None:
@@ -122,6 +122,19 @@ def test_more_trees_show_in_the_params_and_metrics_of_a_pull_request(lane: Tree)
     assert "Running stage 'leukemia-train_cnn'" not in done.stdout
 
 
+def test_a_hybrid_of_features_and_embedding_reaches_the_page(lane: Tree) -> None:
+    lane.edit("params.yaml", "combine: mean ", "combine: concat ")
+
+    done = lane.run("tissuetrace", "repro", "leukemia")
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Running stage 'leukemia-train_hybrid'" in done.stdout
+    assert "Running stage 'leukemia-train_cnn'" not in done.stdout
+    page = (lane.root / "reports/leukemia/index.html").read_text()
+    assert re.search(r"<td[^>]*>embedding</td>", page)
+    assert "orthogonal Procrustes" in page
+
+
 def test_dvc_plots_draws_every_declared_plot(lane_accepted: Tree, tmp_path: Path) -> None:
     tree = lane_accepted.copy(tmp_path / "project")
 
@@ -136,7 +149,7 @@ def test_one_broken_image_is_named_and_the_last_accepted_models_stay(lane: Tree)
     model = lane.root / "data/leukemia/train_forest/subject/model.joblib"
     accepted = model.read_bytes()
     source = copy_images_as_a_source(lane)
-    victim = sorted(source.rglob("*.bmp"))[0]
+    victim = min(source.rglob("*.bmp"))
     victim.write_bytes(victim.read_bytes()[:500])
     lane.edit("params.yaml", "frame_px: 450 ", "frame_px: 96 ")
     assert lane.run("tissuetrace", "source", "leukemia", str(source)).returncode == 0
