@@ -19,7 +19,7 @@ from trained_runs import trained_project
 from tissuetrace.pipeline.live import live_logger
 from tissuetrace.pipeline.tracking import serve_command, track
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow_server")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

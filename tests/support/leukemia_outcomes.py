@@ -12,6 +12,7 @@ from tissuetrace.pipeline.gate import Finding, Rule, seal
 from tissuetrace.studies.leukemia.evaluate import PREDICTION_COLUMNS, Evaluate, evaluate
 from tissuetrace.studies.leukemia.featurize import COLUMNS as FEATURE_COLUMNS
 from tissuetrace.studies.leukemia.featurize import Featurize, Glcm
+from tissuetrace.studies.leukemia.folds import Folds
 from tissuetrace.studies.leukemia.outcome import Outcome
 from tissuetrace.studies.leukemia.phantom import Phantom, draw_phantom
 from tissuetrace.studies.leukemia.report import report
@@ -92,7 +93,15 @@ def run_evaluate() -> dict[str, Path]:
     writes = {name: Path(output.path) for name, output in evaluate.writes.items()}
     for path in writes.values():
         path.parent.mkdir(parents=True, exist_ok=True)
-    evaluate(**reads, **writes, params=EVALUATE, featurize=FEATURIZE, phantom=PHANTOM)
+    evaluate(
+        **reads,
+        **writes,
+        params=EVALUATE,
+        featurize=FEATURIZE,
+        folds=Folds(folds=5, seed=0),
+        forest=Forest(trees=100, class_weight="balanced", seeds=(0,)),
+        phantom=PHANTOM,
+    )
     return writes
 
 

@@ -9,10 +9,14 @@ from annotated_types import Ge, Gt, Le
 from tissuetrace.pipeline.files import read_json, read_table, write_json, write_table
 from tissuetrace.pipeline.stage import exact, metrics, stage, tolerance
 from tissuetrace.studies.leukemia.featurize import Featurize
+from tissuetrace.studies.leukemia.folds import Folds
 from tissuetrace.studies.leukemia.phantom import Phantom
+from tissuetrace.studies.leukemia.train_forest import Forest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tissuetrace.studies.leukemia.recovery import Bound
 
 __all__ = ["Evaluate", "evaluate"]
 
@@ -59,7 +63,7 @@ class Evaluate:
         "cnn_subject": "data/leukemia/train_cnn/subject",
         "hybrid_image": "data/leukemia/train_hybrid/image",
         "hybrid_subject": "data/leukemia/train_hybrid/subject",
-        "folds": "data/leukemia/folds/folds.parquet",
+        "out_of_fold": "data/leukemia/folds/folds.parquet",
         "strategies": "data/leukemia/imbalance/strategies.parquet",
         "origin": "data/leukemia/fetch/source.json",
         "truth": "data/leukemia/fetch/truth.parquet",
@@ -144,7 +148,13 @@ class Evaluate:
             within=WITHIN,
         ),
     },
-    params={"params": Evaluate, "featurize": Featurize, "phantom": Phantom},
+    params={
+        "params": Evaluate,
+        "featurize": Featurize,
+        "folds": Folds,
+        "forest": Forest,
+        "phantom": Phantom,
+    },
 )
 def evaluate(  # noqa: PLR0913  # every input and output of the declaration
     *,
@@ -154,7 +164,7 @@ def evaluate(  # noqa: PLR0913  # every input and output of the declaration
     cnn_subject: Path,
     hybrid_image: Path,
     hybrid_subject: Path,
-    folds: Path,
+    out_of_fold: Path,
     strategies: Path,
     origin: Path,
     truth: Path,
@@ -176,11 +186,13 @@ def evaluate(  # noqa: PLR0913  # every input and output of the declaration
     recovery: Path,
     params: Evaluate,
     featurize: Featurize,
+    folds: Folds,
+    forest: Forest,
     phantom: Phantom,
 ) -> None:
     """Join the predictions, score them, thin their curves, and hold a phantom to its answer."""
-    from tissuetrace.studies.leukemia import curves
     from tissuetrace.studies.leukemia import scores as scoring
+    from tissuetrace.studies.leukemia.curves import confusion_items, write_curve
     from tissuetrace.studies.leukemia.headline import (
         duplicates_across_image_splits,
         headline_numbers,
@@ -188,32 +200,48 @@ def evaluate(  # noqa: PLR0913  # every input and output of the declaration
     from tissuetrace.studies.leukemia.unseen import trained_groups
 
     folders = [forest_subject, cnn_subject, hybrid_subject, forest_image, cnn_image, hybrid_image]
-    joined = _joined(folders)
-    out_of_fold = read_table(folds)
-    divided = read_table(splits)
+    joined, judged_by_fold, divided = _joined(folders), read_table(out_of_fold), read_table(splits)
     trained = trained_groups(divided, read_table(features), read_table(groups))
-    scored = _scored(joined, out_of_fold, read_table(strategies), params, trained=trained)
+    scored = _scored(joined, judged_by_fold, read_table(strategies), params, trained=trained)
     test = scoring.kept_seed(joined[joined["split"] == "test"])
-
     write_table(joined, predictions)
     write_table(scored, scores)
-    write_table(_by_group(test, out_of_fold, reading=featurize.reading), subjects)
-    curves.write_curve(curves.roc_points(test), roc)
-    curves.write_curve(curves.precision_recall_points(test), precision_recall)
-    curves.write_curve(curves.calibration_points(test, bins=scoring.CALIBRATION_BINS), calibration)
-    curves.write_curve(curves.confusion_items(test[test["scheme"] == "subject"]), confusion)
-    curves.write_curve(curves.referral_points(test), referral)
+    write_table(_by_group(test, judged_by_fold, reading=featurize.reading), subjects)
+    _write_curves(test, roc, precision_recall, calibration=calibration, referral=referral)
+    write_curve(confusion_items(test[test["scheme"] == "subject"]), confusion)
     write_json(headline_numbers(scored), headline)
 
     in_cell_reading = features if featurize.reading == "cell" else features_other
     is_phantom = read_json(origin)["kind"] == "phantom"
     drawn = (truth, in_cell_reading, groups) if is_phantom else None
-    numbers, judged = _recovered(scored, drawn, delta=phantom.delta, seed=params.seed)
-    numbers["duplicates_across_image_splits"] = float(
-        duplicates_across_image_splits(read_table(pairs), divided)
+    bounds = _bounds(phantom, folds, forest)
+    numbers, verdicts = _recovered(scored, drawn, bounds=bounds, seed=params.seed)
+    torn = duplicates_across_image_splits(read_table(pairs), divided)
+    write_json({**numbers, "duplicates_across_image_splits": float(torn)}, recovery)
+    write_table(verdicts, recovered)
+
+
+def _write_curves(
+    test: "pd.DataFrame", roc: Path, precision_recall: Path, *, calibration: Path, referral: Path
+) -> None:
+    from tissuetrace.studies.leukemia import curves
+    from tissuetrace.studies.leukemia.scores import CALIBRATION_BINS
+
+    curves.write_curve(curves.roc_points(test), roc)
+    curves.write_curve(curves.precision_recall_points(test), precision_recall)
+    curves.write_curve(curves.calibration_points(test, bins=CALIBRATION_BINS), calibration)
+    curves.write_curve(curves.referral_points(test), referral)
+
+
+def _bounds(phantom: Phantom, folds: Folds, forest: Forest) -> "tuple[Bound, ...]":
+    from tissuetrace.studies.leukemia.recovery import bounds_for
+
+    return bounds_for(
+        phantom.delta,
+        folds=folds.folds,
+        trees=forest.trees,
+        subjects=(phantom.subjects_all, phantom.subjects_hem),
     )
-    write_json(numbers, recovery)
-    write_table(judged, recovered)
 
 
 def _joined(folders: "list[Path]") -> "pd.DataFrame":
@@ -264,12 +292,12 @@ def _recovered(
     scored: "pd.DataFrame",
     drawn: tuple[Path, Path, Path] | None,
     *,
-    delta: float,
+    bounds: "tuple[Bound, ...]",
     seed: int,
 ) -> "tuple[dict[str, float | None], pd.DataFrame]":
     """Return the numbers of recovery.json and each bound with its verdict."""
     from tissuetrace.studies.leukemia.headline import against_truth, leakage_numbers, without_nan
-    from tissuetrace.studies.leukemia.recovery import bounds_for, judge
+    from tissuetrace.studies.leukemia.recovery import judge
 
     numbers = leakage_numbers(scored, reading="cell")
     if drawn is None:
@@ -277,7 +305,7 @@ def _recovered(
         return without_nan(numbers), judge({}, ())
     truth, features, groups = map(read_table, drawn)
     numbers |= against_truth(truth, features, groups, seed=seed)
-    judged = judge(numbers, bounds_for(delta))
+    judged = judge(numbers, bounds)
     # the AUC by image is that by group and the gap; the top feature counts among the passed
     del numbers["forest_auc_by_image"], numbers["top_is_size"]
     numbers["bounds_passed"] = float(judged["passed"].sum())
