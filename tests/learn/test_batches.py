@@ -1,36 +1,20 @@
-"""Image files into batches."""
+"""Rows of an array of images into batches."""
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 import torch
 from torch import Generator
 
-from tissuetrace.imaging.bitmaps import read_bgr
 from tissuetrace.learn.augmentation import Augmentation
 from tissuetrace.learn.batches import (
     Standard,
     augmented_batches,
-    cache_images,
     measure_standard,
     ordered_batches,
-    read_images,
 )
 
 STILL = Augmentation(rotate_deg=0, shift=0, flip="none")
 PLAIN = Standard(mean=(0.0, 0.0, 0.0), sd=(1.0, 1.0, 1.0))
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
-    rng = np.random.default_rng(0)
-    paths = [tmp_path / f"{number:03d}.bmp" for number in range(600)]
-    for path in paths:
-        image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        path.write_bytes(cv2.imencode(".bmp", image)[1].tobytes())
-    return paths
 
 
 def _numbered(count: int) -> np.ndarray:
@@ -38,32 +22,6 @@ def _numbered(count: int) -> np.ndarray:
     return np.broadcast_to(
         np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 8, 8, 3)
     ).copy()
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_images_come_in_the_order_of_the_files_and_in_rgb(
-    files: list[Path], workers: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TISSUETRACE_WORKERS", workers)
-    order = files[::-1]  # more than two chunks
-
-    found = read_images(order, side_px=8)
-
-    expected = [read_bgr(path)[..., ::-1] for path in order]
-    np.testing.assert_array_equal(found, expected)
-
-
-def test_decoded_images_are_kept_and_not_decoded_again(files: list[Path], tmp_path: Path) -> None:
-    folder = tmp_path / "kept"
-
-    first = cache_images(files[:3], side_px=4, folder=folder)
-    for path in files[:3]:
-        path.unlink()
-    second = cache_images(files[:3], side_px=4, folder=folder)
-
-    assert first == second
-    assert [path.name for path in folder.iterdir()] == ["images-4.npy"]
-    assert np.load(first).shape == (3, 4, 4, 3)
 
 
 def test_mean_and_spread_are_those_of_the_named_rows_alone() -> None:

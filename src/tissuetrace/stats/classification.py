@@ -200,7 +200,7 @@ def threshold_at_sensitivity(labels: Labels, probabilities: Values, sensitivity:
 def _check(labels: Labels, probabilities: Values) -> None:
     if len(labels) == 0 or len(labels) != len(probabilities):
         raise ValueError(f"{len(labels)} labels for {len(probabilities)} probabilities")
-    if not np.isin(labels, (0, 1)).all():
+    if not ((labels == 0) | (labels == 1)).all():
         raise ValueError(f"labels must be 0 or 1, found {np.unique(labels)[:5]}")
 
 

@@ -111,7 +111,7 @@ def train_cnn(  # noqa: PLR0913  # the arguments are those of the declaration
 
 def cache_pixels(images: Path, table: Path, *, side_px: int, folder: Path) -> Path:
     """Decode every image of the table once, in its order, into a file that can be mapped."""
-    from tissuetrace.learn.batches import cache_images
+    from tissuetrace.imaging.resized import cache_images
     from tissuetrace.pipeline.files import read_table
 
     paths = [images / path for path in read_table(table, ["path"])["path"]]
