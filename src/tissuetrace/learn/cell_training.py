@@ -113,8 +113,7 @@ def train_classifier(
         The classifier of the best epoch, and a row for each epoch: `epoch` from 1, `train_loss`,
         `validation_loss`, `validation_accuracy` (at probability 0.5).
     """
-    side_px = images.shape[1]
-    standard = measure_standard(images, rows.training)
+    side_px, standard = images.shape[1], measure_standard(images, rows.training)
     weights_seed, run_seed = _spread(seed)
     with reproducible(weights_seed, "cpu"):
         model = _laid_out(CellCNN(side_px, block=recipe.block))

@@ -191,12 +191,9 @@ def evaluate(  # noqa: PLR0913  # every input and output of the declaration
     phantom: Phantom,
 ) -> None:
     """Join the predictions, score them, thin their curves, and hold a phantom to its answer."""
+    from tissuetrace.studies.leukemia import headline as kept
     from tissuetrace.studies.leukemia import scores as scoring
     from tissuetrace.studies.leukemia.curves import confusion_items, write_curve
-    from tissuetrace.studies.leukemia.headline import (
-        duplicates_across_image_splits,
-        headline_numbers,
-    )
     from tissuetrace.studies.leukemia.unseen import trained_groups
 
     folders = [forest_subject, cnn_subject, hybrid_subject, forest_image, cnn_image, hybrid_image]
@@ -204,21 +201,24 @@ def evaluate(  # noqa: PLR0913  # every input and output of the declaration
     trained = trained_groups(divided, read_table(features), read_table(groups))
     scored = _scored(joined, judged_by_fold, read_table(strategies), params, trained=trained)
     test = scoring.kept_seed(joined[joined["split"] == "test"])
-    write_table(joined, predictions)
-    write_table(scored, scores)
-    write_table(_by_group(test, judged_by_fold, reading=featurize.reading), subjects)
+    by_group = _by_group(test, judged_by_fold, reading=featurize.reading)
+    for table, path in ((joined, predictions), (scored, scores), (by_group, subjects)):
+        write_table(table, path)
     _write_curves(test, roc, precision_recall, calibration=calibration, referral=referral)
     write_curve(confusion_items(test[test["scheme"] == "subject"]), confusion)
-    write_json(headline_numbers(scored), headline)
+    write_json(kept.headline_numbers(scored), headline)
 
     in_cell_reading = features if featurize.reading == "cell" else features_other
-    is_phantom = read_json(origin)["kind"] == "phantom"
-    drawn = (truth, in_cell_reading, groups) if is_phantom else None
+    drawn = (truth, in_cell_reading, groups) if _is_phantom(origin) else None
     bounds = _bounds(phantom, folds, forest)
     numbers, verdicts = _recovered(scored, drawn, bounds=bounds, seed=params.seed)
-    torn = duplicates_across_image_splits(read_table(pairs), divided)
+    torn = kept.duplicates_across_image_splits(read_table(pairs), divided)
     write_json({**numbers, "duplicates_across_image_splits": float(torn)}, recovery)
     write_table(verdicts, recovered)
+
+
+def _is_phantom(origin: Path) -> bool:
+    return bool(read_json(origin)["kind"] == "phantom")
 
 
 def _write_curves(
