@@ -290,9 +290,10 @@ def test_the_preliminary_caption_says_that_linked_cells_are_left_out(outcome: Ou
 
 
 def test_without_bounds_the_caption_says_for_what_they_are_known(outcome: Outcome) -> None:
-    unknown = replace(outcome, recovered=outcome.recovered.iloc[:0])
+    known = replace(outcome, recovered=judge({}, bounds_for(1.0)))
+    unknown = replace(outcome, recovered=judge({}, ()))
 
-    assert "The bounds hold for 5 folds, 100 trees and 34 + 22" in recovery_table(outcome).caption
+    assert "The bounds hold for 5 folds, 100 trees and 34 + 22" in recovery_table(known).caption
     assert "No bounds are known for these settings" in recovery_table(unknown).caption
 
 
