@@ -28,6 +28,7 @@ from tissuetrace.studies.leukemia.layout import all_tables
 from tissuetrace.studies.leukemia.outcome import Outcome
 from tissuetrace.studies.leukemia.paper import CONTRADICTIONS, IMPORTANCES, confusion_of
 from tissuetrace.studies.leukemia.performance_figures import performance_figures
+from tissuetrace.studies.leukemia.recovery import bounds_for, judge
 from tissuetrace.studies.leukemia.robustness import recovery_table, strategy_table
 
 FIGURES = {
