@@ -1,5 +1,6 @@
 """Score every model on subjects it has not seen, with intervals over linked subjects."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -308,5 +309,6 @@ def _recovered(
     judged = judge(numbers, bounds)
     # the AUC by image is that by group and the gap; the top feature counts among the passed
     del numbers["forest_auc_by_image"], numbers["top_is_size"]
-    numbers["bounds_passed"] = float(judged["passed"].sum())
+    # where no bounds are known, none passed and none failed
+    numbers["bounds_passed"] = float(judged["passed"].sum()) if len(judged) else math.nan
     return without_nan(numbers), judged
