@@ -1,6 +1,5 @@
 """Score every model on subjects it has not seen, with intervals over linked subjects."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -309,6 +308,6 @@ def _recovered(
     judged = judge(numbers, bounds)
     # the AUC by image is that by group and the gap; the top feature counts among the passed
     del numbers["forest_auc_by_image"], numbers["top_is_size"]
-    # where no bounds are known, none passed and none failed
-    numbers["bounds_passed"] = float(judged["passed"].sum()) if len(judged) else math.nan
+    if len(judged):  # where no bounds are known, none passed and none failed
+        numbers["bounds_passed"] = float(judged["passed"].sum())
     return without_nan(numbers), judged
