@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from project_tree import Tree
+from project_tree import Tree, wait_for_left_stages
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +109,7 @@ def kill_after(tree: Tree, seconds: float) -> None:
         time.sleep(seconds)
         process.kill()
         process.wait()
+    wait_for_left_stages(tree)
 
 
 def test_more_trees_show_in_the_params_and_metrics_of_a_pull_request(lane: Tree) -> None:

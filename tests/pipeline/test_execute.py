@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from project_tree import ROOT, Tree
+from project_tree import ROOT, Tree, wait_for_left_stages
 
 from tissuetrace.pipeline.execute import execute
 from tissuetrace.pipeline.stage import Stage, exact
@@ -214,9 +214,9 @@ def test_killed_at_random_moments_the_next_repro_gives_the_same_bytes(toy: Tree)
 
     for _ in range(8):
         kill_after(toy, moments.uniform(0.2, 5.0))
-    done = toy.run("dvc", "repro", "--quiet")
+    done = toy.run("dvc", "repro")
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert toy.outputs() == undisturbed.outputs()
     assert list(toy.root.rglob(".partial-*")) == []
 
@@ -233,6 +233,7 @@ def kill_after(tree: Tree, seconds: float) -> None:
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
+    wait_for_left_stages(tree)
 
 
 @pytest.mark.slow

@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 TOY_PARAMS = """\
@@ -135,3 +138,13 @@ def toy_project(target: Path) -> Tree:
         done = tree.run(*command)
         assert done.returncode == 0, done.stderr
     return tree
+
+
+def wait_for_left_stages(tree: Tree) -> None:
+    """Wait for a stage that began in the very moment in which its dvc was killed."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and any(
+        process.info["cwd"] == str(tree.root) and "run" in (process.info["cmdline"] or [])
+        for process in psutil.process_iter(["cmdline", "cwd"])
+    ):
+        time.sleep(0.1)

@@ -1,6 +1,7 @@
 """Running one stage: read its parameters, let it write aside, check, then rename into place."""
 
 import contextlib
+import fcntl
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ def execute(stage: Stage, *, variant: str | None = None) -> None:
         recheck(stage.study, stage.id, _paths(reads), Path(stage.gate))
     # the resume folder goes last: until the outputs are in place, a kill must cost nothing
     with (
+        _alone(stage, variant),
         _resume_folder(stage, variant, (_paths(reads), values)) as kept,
         _written_aside(stage, variant) as writes,
     ):
@@ -112,6 +114,16 @@ def _check_present(stage: Stage, paths: Sequence[Path]) -> None:
             todo=f"Run tissuetrace repro {stage.study}, or dvc pull",
             items=missing,
         )
+
+
+@contextlib.contextmanager
+def _alone(stage: Stage, variant: str | None) -> Iterator[None]:
+    """Wait for a process that a kill left behind in this stage before it could notice."""
+    lock = Path(".cache/locks") / (stage.id if variant is None else f"{stage.id}@{variant}")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager
