@@ -11,6 +11,7 @@ import pytest
 from project_tree import ROOT, Tree, wait_for_left_stages
 
 from tissuetrace.pipeline.execute import execute
+from tissuetrace.pipeline.mending import mend_dvc_files
 from tissuetrace.pipeline.stage import Stage, exact
 
 MEANS = "data/toy/summarise/means.csv"
@@ -234,15 +235,17 @@ def kill_after(tree: Tree, seconds: float) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
     wait_for_left_stages(tree)
+    mend_dvc_files(tree.root)
 
 
 @pytest.mark.slow
-def test_a_stage_does_not_outlive_the_dvc_that_started_it(toy: Tree) -> None:
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_a_stage_does_not_outlive_the_dvc_that_started_it(toy: Tree, shell: str) -> None:
     toy.edit("params.yaml", "pause_s: 0.0", "pause_s: 30.0")
     process = subprocess.Popen(
         ["dvc", "repro", "--quiet", "toy-draw"],
         cwd=toy.root,
-        env=toy.environment(),
+        env=toy.environment(SHELL=shell),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

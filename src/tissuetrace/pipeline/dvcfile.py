@@ -101,7 +101,8 @@ def _entry(stage: Stage, content: Mapping[str, Any], root: Path) -> dict[str, An
 
 
 def _command(stage: Stage) -> str:
-    command = f"tissuetrace run {stage.id}"
+    # exec: a shell that stays between dvc and the stage would hide the death of dvc from it
+    command = f"exec tissuetrace run {stage.id}"
     return command if stage.matrix is None else f"{command} --variant {_matrix_item(stage)}"
 
 

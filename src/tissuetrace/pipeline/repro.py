@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tissuetrace.pipeline.errors import GateRefused, InputError, ProjectError
+from tissuetrace.pipeline.mending import mend_dvc_files
 from tissuetrace.pipeline.stage import Stage
 
 __all__ = ["EXIT_CODES_VARIABLE", "dvc_environment", "reproduce", "write_exit_code"]
@@ -26,6 +27,8 @@ def reproduce(stages: list[Stage], root: Path, *, everything: bool) -> ProjectEr
         Why it failed, to be raised once what did succeed has been recorded: `GateRefused` where
         gates alone stopped it, `InputError` where input did, else a fault of ours.
     """
+    for line in mend_dvc_files(root):
+        sys.stderr.write(f"{line}\n")
     targets = [] if everything else [stage.dvc_name for stage in stages]
     with tempfile.TemporaryDirectory() as folder:
         codes = Path(folder) / "codes"

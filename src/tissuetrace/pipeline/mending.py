@@ -1,0 +1,65 @@
+"""What a killed `dvc` leaves half-written, and mending it: DVC writes these files in place."""
+
+import json
+import re
+from pathlib import Path
+
+__all__ = ["mend_dvc_files"]
+
+
+def mend_dvc_files(root: Path) -> list[str]:
+    """Mend what the kill of an earlier `dvc` cut off in its own files.
+
+    A `dvc.lock` that is not readable loses its last entry, so that this one stage runs again; where
+    that does not make it readable (a conflict of a merge, say), it is left for DVC to complain of.
+    A list of who reads and writes what (`.dvc/tmp/rwlock`) that is no JSON is removed.
+
+    Args:
+        root: the project's folder, in which no other `dvc` runs.
+
+    Returns:
+        One line for each file mended.
+    """
+    lines = []
+    lock = root / "dvc.lock"
+    if lock.exists() and not _readable(content := lock.read_text(encoding="utf-8")):
+        kept = _without_last_entry(content)
+        if _readable(kept):
+            _replace_text(lock, kept)
+            lines.append("dvc.lock was cut off by a kill: its last entry is dropped and runs again")
+    held = root / ".dvc/tmp/rwlock"
+    if held.exists() and not _is_json(held.read_text(encoding="utf-8")):
+        held.unlink()
+        lines.append(".dvc/tmp/rwlock was cut off by a kill: removed")
+    return lines
+
+
+def _readable(content: str) -> bool:
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from dvc.utils.serialize import ParseError, parse_yaml
+    from voluptuous import Invalid
+
+    try:
+        COMPILED_LOCKFILE_SCHEMA(parse_yaml(content, "dvc.lock"))
+    except (ParseError, Invalid):
+        return False
+    return True
+
+
+def _without_last_entry(content: str) -> str:
+    starts = [found.start() for found in re.finditer(r"^  \S", content, flags=re.MULTILINE)]
+    return content[: starts[-1]] if len(starts) > 1 else "schema: '2.0'\n"
+
+
+def _is_json(content: str) -> bool:
+    try:
+        json.loads(content)
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def _replace_text(path: Path, content: str) -> None:
+    aside = path.with_name(f".{path.name}.mended")
+    aside.write_text(content, encoding="utf-8")
+    aside.replace(path)
