@@ -1,0 +1,57 @@
+"""What is said of a cohort: its markers, predictors and thresholds; shared by the lane's stages."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, MinLen
+
+__all__ = ["ADMISSION", "SCHEMES", "Cohort", "Markers", "Scheme"]
+
+ADMISSION = "data/imc/admit/admission.json"
+
+Scheme = Literal["patient", "random"]
+SCHEMES: tuple[Scheme, ...] = ("patient", "random")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Markers:
+    """Channels that make the label and are hidden from the predictors.
+
+    Args:
+        cd3: T cells.
+        cd8: cytotoxic T cells.
+        exhausted: any of these above the threshold marks a T cell as exhausted.
+    """
+
+    cd3: str
+    cd8: str
+    exhausted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cohort:
+    """One cohort of the study (Wang & Thomson, Data).
+
+    Args:
+        px_um: side of a pixel (µm), for files that state none; a file that states another stops.
+        markers: channels that make the label.
+        threshold: smoothed counts above which a pixel is positive for a marker.
+        predictors: channels that the classifiers see, in this order.
+        free: predictors that a perturbation may change; none leaves the search out.
+        control: a channel that should tell nothing, such as DapB; empty where there is none.
+        tumour_marker: channel of tumour cells; empty where every patch counts as tumour.
+        tumour_threshold: smoothed counts above which a pixel is tumour.
+        tissue_min: least share of a patch inside the acquired area.
+        cnn: schemes under which the CNN is trained.
+    """
+
+    px_um: Annotated[float, Gt(0)]
+    markers: Markers
+    threshold: Annotated[float, Gt(0)]
+    predictors: Annotated[tuple[str, ...], MinLen(1)]
+    free: tuple[str, ...]
+    control: str
+    tumour_marker: str
+    tumour_threshold: Annotated[float, Ge(0)]
+    tissue_min: Annotated[float, Ge(0), Le(1)]
+    cnn: tuple[Scheme, ...]
