@@ -8,7 +8,7 @@ from annotated_types import Gt
 
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.params import check_params, load_params, param_keys, stage_params
-from tissuetrace.pipeline.stage import Stage, exact
+from tissuetrace.pipeline.stage import Stage, exact, of_variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +29,21 @@ class Shared:
     trees: Annotated[int, Gt(0)]
 
 
-def measure_stage() -> Stage:
-    return Stage(
-        function=print,
-        study="cells",
-        name="measure",
-        module="x",
-        summary="",
-        reads={},
-        writes={"out": exact("data/cells/measure/out", "")},
-        params={"params": Measure, "forest": Shared},
-        matrix=None,
-        gate=None,
-        resumes=False,
-    )
+def measure_stage(**changes: Any) -> Stage:
+    declared: dict[str, Any] = {
+        "function": print,
+        "study": "cells",
+        "name": "measure",
+        "module": "x",
+        "summary": "",
+        "reads": {},
+        "writes": {"out": exact("data/cells/measure/out", "")},
+        "params": {"params": Measure, "forest": Shared},
+        "matrix": None,
+        "gate": None,
+        "resumes": False,
+    }
+    return Stage(**declared | changes)
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -127,3 +128,45 @@ def test_a_study_that_does_not_exist_is_named() -> None:
 def test_a_date_is_no_crash() -> None:
     with pytest.raises(InputError, match=r"cells.measure.side_um: is '2024-01-01'"):
         stage_params(measure_stage(), content(side_um=date(2024, 1, 1)))
+
+
+def stage_of_tissues(kind: Any) -> Stage:
+    return measure_stage(params={"tissue": kind}, matrix="tissues")
+
+
+TISSUES = {"cells": {"tissues": {"skin": {"trees": 5}, "lung.left": {"trees": 7}}}}
+
+
+def test_a_variant_is_given_its_own_settings() -> None:
+    stage = stage_of_tissues(of_variant(Shared))
+
+    assert stage_params(stage, TISSUES, "lung.left") == {"tissue": Shared(trees=7)}
+    assert param_keys(stage) == ["cells.tissues.{tissues}.trees"]
+    check_params([stage], TISSUES)
+
+
+def test_a_mistake_of_one_variant_is_named_once() -> None:
+    whole = measure_stage(params={"tissues": dict[str, Shared]})
+    wrong = {"cells": {"tissues": {"skin": {"trees": 5}, "lung": {"tres": 7}}}}
+
+    with pytest.raises(InputError) as caught:
+        check_params([stage_of_tissues(of_variant(Shared)), whole], wrong)
+
+    assert str(caught.value).count("\n") == 2
+    assert "cells.tissues.lung.trees: this key is missing" in str(caught.value)
+    assert "cells.tissues.lung.tres: no such key; the nearest is 'trees'" in str(caught.value)
+
+
+def test_a_reader_of_all_variants_is_given_a_mapping_and_tracks_it_whole() -> None:
+    whole = measure_stage(params={"tissues": dict[str, Shared]})
+
+    found = stage_params(whole, TISSUES)
+
+    assert found == {"tissues": {"skin": Shared(trees=5), "lung.left": Shared(trees=7)}}
+    assert param_keys(whole) == ["cells.tissues"]
+
+
+@pytest.mark.parametrize("names", [{}, [], "skin", {"a b": {"trees": 5}}])
+def test_variants_are_names_in_a_list_or_mapping(names: object) -> None:
+    with pytest.raises(InputError, match="tissues"):
+        check_params([stage_of_tissues(of_variant(Shared))], {"cells": {"tissues": names}})

@@ -91,7 +91,7 @@ def _entry(stage: Stage, content: Mapping[str, Any], root: Path) -> dict[str, An
     entry["desc"] = stage.summary
     entry["deps"] = sorted({*_data_deps(stage, content), *code_of(stage.module, root)})
     if stage.params:
-        entry["params"] = param_keys(stage)
+        entry["params"] = [_item(key, stage) for key in param_keys(stage)]
     outs = [_out(stage, output) for output in stage.writes.values() if not output.is_metric]
     entry["outs"] = [*outs, {_item(checksums_path(stage, _matrix_item(stage)), stage): _uncached()}]
     metrics = [output for output in stage.writes.values() if output.is_metric]

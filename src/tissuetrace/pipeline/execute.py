@@ -31,8 +31,8 @@ def execute(stage: Stage, *, variant: str | None = None) -> None:
     """
     die_with_parent()
     content = load_params(Path("params.yaml"))
-    values = stage_params(stage, content)
     _check_variant(stage, variant, content)
+    values = stage_params(stage, content, variant)
     reads = _read_paths(stage, variant, content)
     _check_present(stage, _paths(reads))
     if stage.gate is not None:
@@ -43,7 +43,8 @@ def execute(stage: Stage, *, variant: str | None = None) -> None:
         _resume_folder(stage, variant, (_paths(reads), values)) as kept,
         _written_aside(stage, variant) as writes,
     ):
-        stage.function(**reads, **writes, **values, **kept)
+        named = {"variant": variant} if stage.takes_variant else {}
+        stage.function(**reads, **writes, **values, **kept, **named)
 
 
 def variants(stage: Stage, content: Mapping[str, Any]) -> list[str]:

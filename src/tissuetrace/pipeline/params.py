@@ -4,12 +4,12 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tissuetrace.pipeline.errors import InputError
-from tissuetrace.pipeline.stage import Stage
+from tissuetrace.pipeline.stage import Kind, Stage
 
 __all__ = ["check_params", "load_params", "param_keys", "stage_params"]
 
@@ -35,17 +35,23 @@ def load_params(path: Path) -> dict[str, Any]:
     return content
 
 
-def stage_params(stage: Stage, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the typed value of each parameter argument of a stage.
+def stage_params(
+    stage: Stage, content: Mapping[str, Any], variant: str | None = None
+) -> dict[str, Any]:
+    """Return the typed value of each parameter argument of a stage, for one of its variants.
 
     Raises:
         InputError: lists every unknown key, missing key, wrong type and value out of bounds.
     """
-    _raise_mistakes(_section_mistakes(stage.study, dict(stage.sections.values()), content))
+    wanted = {
+        argument: (section.replace(f"{{{stage.matrix}}}", f"{variant}"), kind)
+        for argument, (section, kind) in stage.sections.items()
+    }
+    _raise_mistakes(_section_mistakes(stage.study, dict(wanted.values()), content))
     study = content.get(stage.study, {})
     return {
-        argument: _adapter(kind).validate_json(json.dumps(study[section], default=str), strict=True)
-        for argument, (section, kind) in stage.sections.items()
+        argument: _adapter(kind).validate_json(_as_json(_section(study, section)), strict=True)
+        for argument, (section, kind) in wanted.items()
     }
 
 
@@ -55,10 +61,13 @@ def check_params(stages: Iterable[Stage], content: Mapping[str, Any]) -> None:
     Raises:
         InputError: lists every mistake of the file.
     """
-    kinds: dict[str, dict[str, type]] = {}
+    kinds: dict[str, dict[str, Kind]] = {}
     matrices: dict[str, set[str]] = {}
     for stage in stages:
-        kinds.setdefault(stage.study, {}).update(stage.sections.values())
+        sections = kinds.setdefault(stage.study, {})
+        for section, kind in stage.sections.values():
+            names = [section.replace(f"{{{stage.matrix}}}", name) for name in _keys(stage, content)]
+            sections.update(dict.fromkeys(names or [section], kind))
         matrices.setdefault(stage.study, set()).update([stage.matrix] if stage.matrix else [])
     mistakes = [
         f"{name}: no such study{_nearest(name, kinds)}" for name in content if name not in kinds
@@ -72,16 +81,40 @@ def check_params(stages: Iterable[Stage], content: Mapping[str, Any]) -> None:
             *_matrix_mistakes(study, sorted(matrices[study]), content),
         ]
     ]
-    _raise_mistakes(mistakes)
+    _raise_mistakes(list(dict.fromkeys(mistakes)))  # a section may be read in whole and in part
 
 
 def param_keys(stage: Stage) -> list[str]:
-    """Return the keys that DVC tracks for a stage, one for each field that it is given."""
+    """Return the keys that DVC tracks for a stage, one for each field that it is given.
+
+    `{key}` stands for the variant. A mapping of settings is tracked as a whole.
+    """
     return sorted(
-        f"{stage.study}.{section}.{field.name}"
+        ".".join([stage.study, section, *field])
         for section, kind in stage.sections.values()
-        for field in fields(kind)
+        for field in _tracked(kind)
     )
+
+
+def _tracked(kind: Kind) -> list[list[str]]:
+    return [[field.name] for field in fields(kind)] if is_dataclass(kind) else [[]]
+
+
+def _keys(stage: Stage, content: Mapping[str, Any]) -> list[str]:
+    """Return the variants of a stage, or none where the matrix is not a list or mapping yet."""
+    values = content.get(stage.study, {}).get(stage.matrix)
+    return [str(value) for value in values] if isinstance(values, list | dict) else []
+
+
+def _section(study: Mapping[str, Any], section: str) -> Any:  # noqa: ANN401  # YAML is any value
+    found: Any = study
+    for key in section.split(".", 1):  # a variant may have dots in its name
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _as_json(section: object) -> str:
+    return json.dumps(section, default=str)
 
 
 def _raise_mistakes(mistakes: list[str]) -> None:
@@ -94,7 +127,7 @@ def _unknown_sections(study: str, sections: Sequence[str], content: Mapping[str,
     return [
         f"{study}.{name}: no such section{_nearest(name, sections)}"
         for name in content.get(study, {})
-        if name not in sections
+        if name not in {section.partition(".")[0] for section in sections}
     ]
 
 
@@ -103,26 +136,26 @@ def _matrix_mistakes(study: str, keys: Sequence[str], content: Mapping[str, Any]
         f"{study}.{key}: is {values!r}, should be a list of names of letters, digits, . _ -"
         for key in keys
         for values in [content.get(study, {}).get(key)]
-        if not isinstance(values, list)
+        if not isinstance(values, list | dict)
         or not values
         or not all(re.fullmatch(r"[A-Za-z0-9._-]+", str(value)) for value in values)
     ]
 
 
 def _section_mistakes(
-    study: str, sections: Mapping[str, type], content: Mapping[str, Any]
+    study: str, sections: Mapping[str, Kind], content: Mapping[str, Any]
 ) -> list[str]:
     from pydantic import ValidationError
 
     mistakes = []
     found = content.get(study, {})
     for section, kind in sections.items():
-        if section not in found:
+        if _section(found, section) is None:
             mistakes.append(f"{study}.{section}: this section is missing")
             continue
         try:
             _adapter(kind).validate_json(
-                json.dumps(found[section], default=str), strict=True, extra="forbid"
+                _as_json(_section(found, section)), strict=True, extra="forbid"
             )
         except ValidationError as problem:
             errors = problem.errors(include_url=False)
@@ -130,7 +163,7 @@ def _section_mistakes(
     return mistakes
 
 
-def _mistake(prefix: str, kind: type, error: Mapping[str, Any]) -> str:
+def _mistake(prefix: str, kind: Kind, error: Mapping[str, Any]) -> str:
     *_, key = error["loc"] or ("",)
     place = ".".join([prefix, *map(str, error["loc"])])
     match error["type"]:
@@ -143,7 +176,9 @@ def _mistake(prefix: str, kind: type, error: Mapping[str, Any]) -> str:
             return f"{place}: is {error['input']!r}, {message}"
 
 
-def _field_names(kind: type) -> list[str]:
+def _field_names(kind: Kind) -> list[str]:
+    if not is_dataclass(kind):
+        return _field_names(get_args(kind)[1])  # of dict[str, dataclass]
     nested = [field.type for field in fields(kind) if hasattr(field.type, "__dataclass_fields__")]
     names = [field.name for field in fields(kind)]
     return names + [name for inner in nested for name in _field_names(inner)]  # type: ignore[arg-type]  # checked above
@@ -154,7 +189,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"; the nearest is {close[0]!r}" if close else ""
 
 
-def _adapter(kind: type) -> Any:  # noqa: ANN401  # pydantic's adapter of a type known at run time
+def _adapter(kind: Kind) -> Any:  # noqa: ANN401  # pydantic's adapter of a type known at run time
     from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+    return TypeAdapter(kind)  # type: ignore[arg-type]  # a type made at run time

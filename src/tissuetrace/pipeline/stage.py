@@ -8,12 +8,15 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import GenericAlias
 from typing import Any, Literal
 
 __all__ = [
     "Each",
     "Headline",
+    "Kind",
     "Needs",
+    "OfVariant",
     "Output",
     "Plot",
     "Reproducibility",
@@ -22,12 +25,14 @@ __all__ = [
     "each",
     "exact",
     "metrics",
+    "of_variant",
     "record",
     "stage",
     "tolerance",
 ]
 
 Reproducibility = Literal["exact", "tolerance", "record"]
+Kind = type | GenericAlias  # a dataclass, or dict[str, dataclass] for every variant's settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,18 @@ def each(template: str) -> Each:
     return Each(template)
 
 
+@dataclass(frozen=True, slots=True)
+class OfVariant:
+    """The settings of one variant, where the matrix key is a mapping from variants to settings."""
+
+    kind: type
+
+
+def of_variant(kind: type) -> OfVariant:
+    """Say that a parameter argument is the section of the stage's own variant."""
+    return OfVariant(kind)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """A stage's declaration and its function; called with keywords, it runs the function."""
@@ -120,10 +137,11 @@ class Stage:
     summary: str
     reads: Mapping[str, str | Each]
     writes: Mapping[str, Output]
-    params: Mapping[str, type]
+    params: Mapping[str, Kind | OfVariant]
     matrix: str | None
     gate: str | None
     resumes: bool
+    takes_variant: bool = False
 
     def __call__(self, **arguments: object) -> None:
         """Run the function, as tests do."""
@@ -140,14 +158,17 @@ class Stage:
         return f"{self.study}-{self.name}"
 
     @property
-    def sections(self) -> dict[str, tuple[str, type]]:
+    def sections(self) -> dict[str, tuple[str, Kind]]:
         """Section of `params.yaml` and type for each parameter argument.
 
         The argument `params` is the section named as the stage; any other name is the section of
-        that name, which several stages may share.
+        that name, which several stages may share, or that of the variant, `key.{key}`.
         """
+        own = f"{self.matrix}.{{{self.matrix}}}"
         return {
-            argument: (self.name if argument == "params" else argument, kind)
+            argument: (own, kind.kind)
+            if isinstance(kind, OfVariant)
+            else (self.name if argument == "params" else argument, kind)
             for argument, kind in self.params.items()
         }
 
@@ -156,7 +177,7 @@ def stage(
     *,
     reads: Mapping[str, str | Each],
     writes: Mapping[str, Output],
-    params: type | Mapping[str, type] | None = None,
+    params: type | Mapping[str, Kind | OfVariant] | None = None,
     matrix: str | None = None,
     gate: str | None = None,
     resumes: bool = False,
@@ -167,8 +188,10 @@ def stage(
         reads: argument name → path, or `each(path)` for all variants of a matrix.
         writes: argument name → output.
         params: the frozen dataclass of the stage's own section of `params.yaml`, or argument
-            name → dataclass where it reads sections that it shares with other stages.
-        matrix: the parameter whose values are the stage's variants.
+            name → dataclass where it reads sections that it shares with other stages, or
+            `of_variant(dataclass)` for what the matrix key says of the stage's own variant.
+        matrix: the parameter whose values (of a list) or keys (of a mapping) are the stage's
+            variants; the function may take the name of its own as `variant`.
         gate: path of the admission that must fit what this stage reads before it trains.
         resumes: whether the function takes `resume`, a folder that outlives a kill.
 
@@ -178,6 +201,7 @@ def stage(
 
     def declare(function: Callable[..., None]) -> Stage:
         *_, package, name = function.__module__.split(".")
+        takes_variant = matrix is not None and "variant" in inspect.signature(function).parameters
         documentation = sys.modules[function.__module__].__doc__ or ""
         declared = Stage(
             function=function,
@@ -191,6 +215,7 @@ def stage(
             matrix=matrix,
             gate=gate,
             resumes=resumes,
+            takes_variant=takes_variant,
         )
         _check_signature(declared)
         return declared
@@ -198,7 +223,9 @@ def stage(
     return declare
 
 
-def _params_by_argument(params: type | Mapping[str, type] | None) -> Mapping[str, type]:
+def _params_by_argument(
+    params: type | Mapping[str, Kind | OfVariant] | None,
+) -> Mapping[str, Kind | OfVariant]:
     if params is None:
         return {}
     return {"params": params} if isinstance(params, type) else params
@@ -207,6 +234,7 @@ def _params_by_argument(params: type | Mapping[str, type] | None) -> Mapping[str
 def _check_signature(declared: Stage) -> None:
     expected = {*declared.reads, *declared.writes, *declared.params}
     expected |= {"resume"} if declared.resumes else set()
+    expected |= {"variant"} if declared.takes_variant else set()
     found = set(inspect.signature(declared.function).parameters)
     if found != expected:
         raise TypeError(
