@@ -131,7 +131,8 @@ def masked_means(
 
 def kept_shares(packed: UInt8[ndarray, "*patch bytes"], area: int) -> Float64[ndarray, "*patch"]:
     """Share of each patch that is not erased, from packed masks of patches of `area` pixels."""
-    shares: Float64[ndarray, "*patch"] = 1 - np.bitwise_count(packed).sum(axis=-1) / area
+    erased = np.bitwise_count(packed).sum(axis=-1, dtype=np.int64)
+    shares: Float64[ndarray, "*patch"] = (area - erased) / area
     return shares
 
 
