@@ -56,20 +56,26 @@ class MlpStack(nn.Module):
                     weight[member].uniform_(-bound, bound, generator=generator)
                     bias[member].uniform_(-bound, bound, generator=generator)
 
-    def forward(self, z: Float[Tensor, "member row channel"]) -> Float[Tensor, "member row"]:
-        """Return the logits of each member for its own rows."""
-        return _logits(z, list(self.weights), list(self.biases))
+    def forward(
+        self, z: Float[Tensor, "member row channel"], members: Sequence[int] | None = None
+    ) -> Float[Tensor, "member row"]:
+        """Return the logits of each member, or of some, for its own rows."""
+        weights, biases = list(self.weights), list(self.biases)
+        if members is not None:
+            weights = [value[list(members)] for value in weights]
+            biases = [value[list(members)] for value in biases]
+        return _logits(z, weights, biases)
 
     def probability(
         self, member: int
     ) -> Callable[[Float[Tensor, "row channel"]], Float[Tensor, " row"]]:
         """Return one member as a differentiable function of z values, in their precision."""
-        chosen = [value.detach()[[member]] for value in (*self.weights, *self.biases)]
-        depth = len(self.weights)
+        weights = [value.detach()[[member]] for value in self.weights]
+        biases = [value.detach()[[member]] for value in self.biases]
 
         def ask(z: Float[Tensor, "row channel"]) -> Float[Tensor, " row"]:
-            same = [value.to(z) for value in chosen]
-            return torch.sigmoid(_logits(z[None], same[:depth], same[depth:])[0])
+            same = [value.to(z) for value in weights], [value.to(z) for value in biases]
+            return torch.sigmoid(_logits(z[None], *same)[0])
 
         return ask
 

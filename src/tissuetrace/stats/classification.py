@@ -26,6 +26,7 @@ __all__ = [
     "false_negative_rate",
     "false_positive_rate",
     "log_loss",
+    "mcc",
     "precision",
     "sensitivity",
     "specificity",
@@ -161,6 +162,21 @@ def weighted_f1(
     of_positive = (tp + fn) * _ratio(2 * tp, 2 * tp + fp + fn) if tp + fn else 0.0
     of_negative = (tn + fp) * _ratio(2 * tn, 2 * tn + fp + fn) if tn + fp else 0.0
     return _ratio(of_positive + of_negative, tn + fp + fn + tp)
+
+
+def mcc(
+    labels: Labels, probabilities: Values, weights: Values | None = None, *, threshold: float = 0.5
+) -> float:
+    """Matthews' correlation coefficient: Pearson's correlation of label and call, -1 to 1.
+
+    NaN where a class is absent, or nothing or everything is called positive.
+
+    Source: Matthews 1975; as the covariance of two variables of 0 and 1, taken by NumPy.
+    """
+    counts = confusion(labels, probabilities, weights, threshold=threshold)
+    cells = np.array([[0, 0, 1, 1], [0, 1, 0, 1]])  # label and call of each count
+    shared = np.cov(cells, aweights=np.array(counts), ddof=0)
+    return _ratio(float(shared[0, 1]), float(np.sqrt(shared[0, 0] * shared[1, 1])))
 
 
 def brier(labels: Labels, probabilities: Values, weights: Values | None = None) -> float:

@@ -1,0 +1,270 @@
+"""Training the perceptrons of all retrainings at once, each as if it were alone.
+
+Each has its own rows, standardisation, order of rows, epochs and end. All take one step of Adam at
+a time; one with fewer rows is through its epoch after fewer steps and begins its next one, so that
+nobody waits and everybody's step has the same number.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from numpy import ndarray
+from torch import Generator, Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from tissuetrace.learn.loop import Schedule, reproducible
+from tissuetrace.models.mlp_stack import MlpStack
+from tissuetrace.pipeline.errors import InputError
+from tissuetrace.pipeline.progress import progress
+from tissuetrace.stats.classification import mcc
+
+__all__ = ["Examples", "Recipe", "Retraining", "Trained", "standard_of", "train_mlps"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examples:
+    """Patches of one split.
+
+    Args:
+        x: channel means of each patch (counts).
+        labels: 1 = a T cell is in it, 0 = none.
+    """
+
+    x: Float64[ndarray, "patch channel"]
+    labels: Int64[ndarray, " patch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retraining:
+    """What one member of the stack learns from.
+
+    Args:
+        seed: of its split; its name, and what tells its random numbers from those of the others.
+        training: what the weights are fitted to, and what it is standardised by.
+        validation: what decides about its end and its best epoch.
+    """
+
+    seed: int
+    training: Examples
+    validation: Examples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How the members are trained.
+
+    Args:
+        hidden: units of each hidden layer.
+        schedule: epochs, learning rate, patience on the validation MCC.
+        batch: patches of one member in one step.
+        pos_weight: how many negative patches a positive one weighs in the loss.
+    """
+
+    hidden: tuple[int, ...]
+    schedule: Schedule
+    batch: int
+    pos_weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What became of all members.
+
+    Args:
+        stack: each member with the weights of its best epoch, on the CPU.
+        histories: of each member, one row an epoch: `epoch` from 1, `train_loss`,
+            `validation_loss`, `validation_mcc` (at probability 0.5; 0 where undefined).
+    """
+
+    stack: MlpStack
+    histories: list[list[dict[str, float]]]
+
+
+def train_mlps(
+    retrainings: Sequence[Retraining], *, recipe: Recipe, seed: int, device: str
+) -> Trained:
+    """Train one perceptron for each retraining; the same arguments give the same bits.
+
+    Args:
+        retrainings: one or more, of any numbers of patches.
+        recipe: how.
+        seed: of initial weights and order of rows. A member's are its own: they do not depend on
+            who else trains.
+        device: `cpu` (one thread) or `cuda`.
+
+    Raises:
+        InputError: a loss is not finite.
+        ValueError: there is no retraining, or one lacks patches or one of the two labels.
+
+    Source: Wang & Thomson, Methods (MLP): binary cross-entropy, Adam, best validation MCC.
+    """
+    _check(retrainings)
+    with reproducible(seed, device):
+        run = _Run(retrainings, recipe, seed=seed, device=device)
+        for _ in progress(range(run.steps), title=f"training {len(retrainings)} perceptrons"):
+            if not run.alive.any():
+                break
+            run.one_step()
+    return Trained(stack=run.best, histories=run.histories)
+
+
+def standard_of(
+    x: Float64[ndarray, "patch channel"],
+) -> tuple[Float64[ndarray, " channel"], Float64[ndarray, " channel"]]:
+    """Return mean and standard deviation of each channel; 1 for a channel that is constant."""
+    mean, sd = x.mean(axis=0), x.std(axis=0)
+    # a constant's deviation is rounding noise, by which a test row must not be divided
+    return mean, np.where(sd > 1e-12 * np.abs(mean), sd, 1.0)
+
+
+def _check(retrainings: Sequence[Retraining]) -> None:
+    if not retrainings:
+        raise ValueError("no retraining")
+    for one in retrainings:
+        for name, examples in (("training", one.training), ("validation", one.validation)):
+            if set(np.unique(examples.labels)) != {0, 1}:
+                raise ValueError(f"seed {one.seed}: {name} lacks one of the two labels")
+
+
+class _Run:
+    """All members between two steps; where they stand in their epochs is their own affair."""
+
+    def __init__(
+        self, retrainings: Sequence[Retraining], recipe: Recipe, *, seed: int, device: str
+    ) -> None:
+        self.recipe = recipe
+        self.stack, self.best = (_standardised(retrainings, recipe.hidden) for _ in range(2))
+        streams = [_streams(seed, one.seed) for one in retrainings]
+        self.stack.draw([first for first, _ in streams])
+        self.stack.to(device)
+        self.orders = [second for _, second in streams]
+        self.z, self.y = _padded(self.stack, [one.training for one in retrainings], device)
+        self.rows = np.array([len(one.training.labels) for one in retrainings])
+        self.validation_z, _ = _padded(self.stack, [one.validation for one in retrainings], device)
+        self.truths = [one.validation.labels for one in retrainings]
+        lr = recipe.schedule.lr
+        self.adam = torch.optim.Adam(self.stack.parameters(), lr=lr, fused=True)
+        self.pos_weight = torch.tensor(recipe.pos_weight, device=device, dtype=self.z.dtype)
+        self.steps = recipe.schedule.epochs * math.ceil(self.rows.max() / recipe.batch)
+        self.alive = np.ones(len(retrainings), dtype=bool)
+        self.histories: list[list[dict[str, float]]] = [[] for _ in retrainings]
+        self.best_epochs = [0] * len(retrainings)
+        self.losses = torch.zeros(len(retrainings), device=device, dtype=torch.float64)
+        self.position = np.zeros(len(retrainings), dtype=np.int64)
+        self.order = torch.stack([self._shuffled(member) for member in range(len(retrainings))])
+
+    def one_step(self) -> None:
+        """Let every member learn from its next batch, and end the epochs that end with it."""
+        chosen, taken = self._next_batch()
+        members = torch.arange(len(taken), device=self.z.device)[:, None]
+        self.adam.zero_grad()
+        logits = self.stack(self.z[members, chosen])
+        each = binary_cross_entropy_with_logits(
+            logits,
+            self.y[members, chosen],
+            weight=self._weights(taken),
+            pos_weight=self.pos_weight,
+            reduction="none",
+        ).sum(dim=1)
+        each.sum().backward()  # type: ignore[no-untyped-call]  # torch's own is untyped
+        self.adam.step()
+        self.losses += each.detach() * torch.from_numpy(taken).to(self.losses)
+        ended = np.flatnonzero(self.alive & (self.position >= self.rows))
+        if len(ended):
+            self._end_epoch(ended)
+
+    def _next_batch(self) -> tuple[Int64[Tensor, "member batch"], Int64[ndarray, " member"]]:
+        """Return the next rows of each member, and how many of them are its own."""
+        start = torch.from_numpy(self.position)[:, None]
+        columns = start + torch.arange(self.recipe.batch)
+        chosen = self.order.gather(1, columns.clamp(max=self.order.shape[1] - 1))
+        taken = np.clip(self.rows - self.position, 0, self.recipe.batch) * self.alive
+        self.position += self.recipe.batch
+        return chosen.to(self.z.device), taken
+
+    def _weights(self, taken: Int64[ndarray, " member"]) -> Float[Tensor, "member batch"]:
+        """Return what makes a sum the mean over a member's own rows: padding weighs 0."""
+        own = np.arange(self.recipe.batch) < taken[:, None]
+        weights = own / np.maximum(taken, 1)[:, None]
+        return torch.from_numpy(weights).to(self.z)
+
+    def _end_epoch(self, ended: Int64[ndarray, " some"]) -> None:
+        with torch.no_grad():
+            logits = self.stack(self.validation_z[ended], ended.tolist()).cpu()
+        for member, answers in zip(ended.tolist(), logits, strict=True):
+            self._record(member, answers[: len(self.truths[member])])
+            self.position[member] = 0
+            self.losses[member] = 0.0
+            self.order[member] = self._shuffled(member)
+
+    def _record(self, member: int, logits: Float[Tensor, " patch"]) -> None:
+        truth = self.truths[member]
+        loss = binary_cross_entropy_with_logits(
+            logits, torch.from_numpy(truth).to(logits), pos_weight=self.pos_weight.cpu()
+        )
+        agreement = mcc(truth, logits.double().numpy(), threshold=0.0)  # of a logit
+        history = self.histories[member]
+        row = {
+            "epoch": len(history) + 1,
+            "train_loss": float(self.losses[member]) / int(self.rows[member]),
+            "validation_loss": float(loss),
+            "validation_mcc": 0.0 if math.isnan(agreement) else agreement,
+        }
+        if not math.isfinite(row["train_loss"] + row["validation_loss"]):
+            raise InputError(
+                f"a loss is not finite after epoch {len(history) + 1}",
+                where=f"retraining {self.stack.seeds[member]}",
+                todo="Lower the learning rate (lr)",
+            )
+        history.append(row)
+        self._judge(member)
+
+    def _judge(self, member: int) -> None:
+        """Keep the weights of a member's best epoch, and end it after enough worse ones."""
+        history, best = self.histories[member], self.best_epochs[member]
+        epoch, schedule = len(history), self.recipe.schedule
+        if best == 0 or history[-1]["validation_mcc"] > history[best - 1]["validation_mcc"]:
+            self.best_epochs[member] = best = epoch
+            with torch.no_grad():
+                for kept, now in zip(self.best.parameters(), self.stack.parameters(), strict=True):
+                    kept[member] = now[member]
+        self.alive[member] = epoch < schedule.epochs and epoch - best < schedule.patience
+
+    def _shuffled(self, member: int) -> Int64[Tensor, " row"]:
+        """Draw an order of a member's rows, padded with its first row."""
+        own = torch.randperm(int(self.rows[member]), generator=self.orders[member])
+        return torch.nn.functional.pad(own, (0, int(self.rows.max()) - len(own)))
+
+
+def _standardised(retrainings: Sequence[Retraining], hidden: Sequence[int]) -> MlpStack:
+    standards = [standard_of(one.training.x) for one in retrainings]
+    widths = [retrainings[0].training.x.shape[1], *hidden]
+    stack = MlpStack(widths, seeds=[one.seed for one in retrainings])
+    stack.mean = np.stack([mean for mean, _ in standards])
+    stack.sd = np.stack([sd for _, sd in standards])
+    return stack
+
+
+def _padded(
+    stack: MlpStack, examples: Sequence[Examples], device: str
+) -> tuple[Float[Tensor, "member row channel"], Float[Tensor, "member row"]]:
+    """Return z values and labels of all members in one array each, padded with zeros."""
+    longest = max(len(one.labels) for one in examples)
+    z = np.zeros((len(examples), longest, stack.mean.shape[1]), dtype=np.float32)
+    y = np.zeros((len(examples), longest), dtype=np.float32)
+    for member, one in enumerate(examples):
+        z[member, : len(one.labels)] = (one.x - stack.mean[member]) / stack.sd[member]
+        y[member, : len(one.labels)] = one.labels
+    return torch.from_numpy(z).to(device), torch.from_numpy(y).to(device)
+
+
+def _streams(seed: int, name: int) -> tuple[Generator, Generator]:
+    """Return what a member draws its weights from, and its orders."""
+    children = np.random.SeedSequence(seed, spawn_key=(name,)).spawn(2)
+    seeds = [int(child.generate_state(1, np.uint64)[0] >> np.uint64(1)) for child in children]
+    first, second = (Generator().manual_seed(number) for number in seeds)
+    return first, second
