@@ -8,6 +8,7 @@ from tissuetrace.studies.imc.cohorts import Scheme
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy import ndarray
 
 __all__ = ["PREFIX", "mean_columns", "patch_table", "predicted", "read_features"]
 
@@ -77,15 +78,13 @@ def read_features(
     return ordered.astype(whole)[[*_OF_A_PATCH, *keys, *means]]
 
 
-def predicted(
-    rows: "pd.DataFrame", *, model: str, probability: "pd.Series[float]"
-) -> "pd.DataFrame":
+def predicted(rows: "pd.DataFrame", *, model: str, probability: "ndarray") -> "pd.DataFrame":
     """Return one row for each patch and seed that a model was asked about.
 
     Args:
         rows: from `read_features`, with splits.
         model: mlp or cnn.
-        probability: of a T cell, with the index of the rows.
+        probability: of a T cell, for each of them.
     """
     table = rows.assign(model=model, probability=probability)
     columns = ["item", "subject", "image", "split", "scheme", "model", "seed", "label"]
