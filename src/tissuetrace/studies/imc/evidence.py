@@ -71,7 +71,8 @@ def _joined(made: CohortTables, scheme: str) -> pd.DataFrame:
     rows = made.decoys[scheme].merge(
         made.splits[scheme].drop_duplicates(["item", "seed"]), on=["item", "seed"], how="left"
     )
-    labels = made.patches.drop_duplicates("item")[["item", "label"]]
+    known = made.patches[made.patches["label"].isin([0, 1])]
+    labels = known.drop_duplicates("item")[["item", "label"]]
     return rows.merge(labels, on="item", how="left")
 
 

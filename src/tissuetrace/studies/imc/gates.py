@@ -166,7 +166,7 @@ def _cores(cohort: str) -> tuple[Rule, ...]:
             cohort,
             "cores",
             "constant_channels",
-            "predictors that are constant in a core",
+            "channels that are constant in a core",
             high=0,
             severity="warning",
             todo=f"Look whether these were stained. {listed}",
