@@ -1,0 +1,173 @@
+"""What an mcd file should hold: acquisitions by its own metadata, the schema's, or file names."""
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree import ElementTree as ET
+
+from readimc import MCDFile  # type: ignore[import-untyped]  # readimc publishes no types
+from readimc.mcd_parser import (  # type: ignore[import-untyped]  # as above
+    MCDParser,
+    MCDParserError,
+)
+
+from tissuetrace.pipeline.errors import InputError
+
+__all__ = ["Contents", "Planned", "contents_of", "mcd_of", "txt_files"]
+
+# What readimc and the XML parser raise on damaged files; the texts of both change by version.
+_DAMAGE = (OSError, IndexError, KeyError, ValueError, ET.ParseError, MCDParserError)
+
+_SCHEMA_START, _SCHEMA_END = b"<MCDSchema", b"</MCDSchema>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One acquisition that should be there.
+
+    Args:
+        number: its id.
+        description: such as ROI_001; empty where unknown.
+        size_px: width and height of its rectangle, where the metadata state them.
+        spacing_um: distance between shots along x and y, where the metadata state it.
+        metals: isotopes in the order of the file, where the metadata state them.
+        entry: readimc's own description of it.
+    """
+
+    number: int
+    description: str
+    size_px: tuple[int, int] | None = None
+    spacing_um: tuple[float, float] | None = None
+    metals: tuple[str, ...] = ()
+    entry: Any = None
+
+    @property
+    def words(self) -> str:
+        """How a message names it."""
+        return f"acquisition {self.number} {self.description}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """Which acquisitions a file should hold.
+
+    Args:
+        planned: in the order of their numbers.
+        source: where that stands: the mcd itself, the schema beside it, or names of txt files.
+            With names alone it is unknown whether an acquisition, or a pixel, is lacking.
+        mistake: why the mcd's own metadata could not be read; empty where they could.
+    """
+
+    planned: tuple[Planned, ...]
+    source: Literal["mcd", "schema", "txt"]
+    mistake: str = ""
+
+    def choose(self, acquisition: str) -> Planned:
+        """Return the acquisition of this number or description; with `""` the only one.
+
+        Raises:
+            InputError: there is none, or there are several.
+        """
+        fitting = [
+            one for one in self.planned if acquisition in ("", str(one.number), one.description)
+        ]
+        exact = [one for one in fitting if str(one.number) == acquisition]
+        if len(exact or fitting) == 1:
+            return (exact or fitting)[0]
+        known = ", ".join(one.words.removeprefix("acquisition ") for one in self.planned) or "none"
+        raise InputError(
+            f"{len(exact or fitting)} acquisitions are called {acquisition!r} among {known} "
+            f"(by the {self.source})",
+            todo="Give the number of one in the column acquisition of images.csv",
+        )
+
+
+def contents_of(mcd: Path) -> Contents:
+    """List what an mcd should hold, from the best of the three places that can be read.
+
+    Raises:
+        InputError: neither the mcd nor its schema can be read, and no txt lies beside.
+    """
+    try:
+        return Contents(planned=_read_own(mcd), source="mcd")
+    except _DAMAGE as problem:
+        mistake = f"the mcd's metadata cannot be read ({_one_line(problem)})"
+    schema = mcd.with_suffix(".schema")
+    try:
+        return Contents(planned=_read_schema(schema), source="schema", mistake=mistake)
+    except _DAMAGE:
+        named = [Planned(number=number, description=name) for number, name in txt_files(mcd)]
+    if not named:
+        raise InputError(
+            f"{mistake}, and neither {schema.name} nor any {mcd.stem}_…_<n>.txt can be read",
+            todo="Put the exported txt files beside it",
+        )
+    return Contents(planned=tuple(named), source="txt", mistake=mistake)
+
+
+def txt_files(mcd: Path) -> Mapping[tuple[int, str], Path]:
+    """Return the exports beside an mcd: number and description of the acquisition → file."""
+    pattern = re.compile(re.escape(mcd.stem) + r"_(?P<name>.+)_(?P<number>\d+)\.txt")
+    found = {}
+    for path in sorted(mcd.parent.glob("*.txt")):
+        match = pattern.fullmatch(path.name)
+        if match:
+            found[int(match["number"]), match["name"]] = path
+    return dict(sorted(found.items()))
+
+
+def mcd_of(txt: Path) -> tuple[Path, int] | None:
+    """Return the mcd (or schema) that a txt was exported from, and the number in its name."""
+    for path in sorted([*txt.parent.glob("*.mcd"), *txt.parent.glob("*.schema")], reverse=True):
+        for (number, _), export in txt_files(path).items():
+            if export == txt:
+                return path.with_suffix(".mcd"), number
+    return None
+
+
+def _read_own(mcd: Path) -> tuple[Planned, ...]:
+    with warnings.catch_warnings():
+        # overlapping blocks: whose pixels are wrong, the coordinates tell
+        warnings.simplefilter("ignore")
+        with MCDFile(mcd) as file:
+            slides = file.slides
+    return _planned(slides)
+
+
+def _read_schema(schema: Path) -> tuple[Planned, ...]:
+    content = schema.read_bytes()
+    start, end = content.rfind(_SCHEMA_START), content.rfind(_SCHEMA_END)
+    if start < 0 or end < start:
+        raise ValueError(f"no MCDSchema in {schema.name}")
+    # the surrounding document declares these two prefixes
+    prefixes = b'<d xmlns:diffgr="d" xmlns:msdata="m">'
+    text = prefixes + content[start : end + len(_SCHEMA_END)] + b"</d>"
+    document = ET.fromstring(text)[0]  # noqa: S314  # the instrument's own file; expat bounds it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        return _planned(MCDParser(ET.tostring(document, encoding="unicode")).parse_slides())
+
+
+def _planned(slides: Any) -> tuple[Planned, ...]:  # noqa: ANN401  # readimc publishes no types
+    found = [_one_planned(entry) for slide in slides for entry in slide.acquisitions]
+    return tuple(sorted(found, key=lambda one: one.number))
+
+
+def _one_planned(entry: Any) -> Planned:  # noqa: ANN401  # as above
+    size = (entry.width_px, entry.height_px)
+    spacing = (entry.pixel_size_x_um, entry.pixel_size_y_um)
+    return Planned(
+        number=entry.id,
+        description=(entry.description or "").strip(),
+        size_px=None if None in size or min(size) < 1 else size,
+        spacing_um=None if None in spacing else spacing,
+        metals=tuple(entry.channel_names),
+        entry=entry,
+    )
+
+
+def _one_line(problem: BaseException) -> str:
+    return " ".join(str(problem).split()) or type(problem).__name__
