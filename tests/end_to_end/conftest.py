@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from project_tree import Tree, copy_of_project
+from project_tree import Tree, commit_project, project_of
 
 SMALL = (
     ("subjects_all: 34", "subjects_all: 12"),
@@ -21,18 +21,13 @@ SMALL = (
 
 
 def small_lane(target: Path) -> Tree:
-    """A copy of the project with small parameters, its pipeline written, under git."""
-    tree = copy_of_project(target)
+    """A copy of the project with this lane alone and small parameters, under git."""
+    tree = project_of("leukemia", target)
     for old, new in SMALL:
         tree.edit("params.yaml", old, new)
-    for command in (
-        ["tissuetrace", "source", "leukemia", "phantom"],
-        ["git", "init", "--quiet"],
-        ["git", "add", "--all"],
-        ["git", "commit", "--quiet", "--message", "a small lane"],
-    ):
-        done = tree.run(*command)
-        assert done.returncode == 0, done.stderr
+    done = tree.run("tissuetrace", "source", "leukemia", "phantom")
+    assert done.returncode == 0, done.stderr
+    commit_project(tree)
     return tree
 
 

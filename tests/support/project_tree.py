@@ -1,6 +1,7 @@
 """A copy of the project in which the lanes are replaced by a toy study, and a way to run it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -114,30 +115,45 @@ def copy_of_project(target: Path) -> Tree:
     return Tree(target)
 
 
+def project_of(study: str, target: Path) -> Tree:
+    """A copy of the project with one of its lanes alone."""
+    tree = copy_of_project(target)
+    for lane in (target / "src/tissuetrace/studies").iterdir():
+        if lane.is_dir() and lane.name != study:
+            shutil.rmtree(lane)
+    for source in (target / "sources").glob("*.json"):
+        if source.stem != study:
+            source.unlink()
+    for file in [target / "params.yaml", *(target / "params").glob("*.yaml")]:
+        sections = re.split(r"^(?=\w+:)", file.read_text(), flags=re.MULTILINE)
+        file.write_text("".join(part for part in sections if part.startswith(f"{study}:")))
+    return tree
+
+
 def toy_project(target: Path) -> Tree:
     """A copy with the toy study alone, under git, its pipeline written."""
-    tree = copy_of_project(target)
-    studies = target / "src/tissuetrace/studies"
-    for lane in [path for path in studies.iterdir() if path.is_dir()]:
-        shutil.rmtree(lane)
-    for left in (target / "sources").glob("*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    tree = project_of("toy", target)
     shutil.copytree(
         ROOT / "tests/pipeline/toy_study",
-        studies / "toy",
+        target / "src/tissuetrace/studies/toy",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     (target / "params.yaml").write_text(TOY_PARAMS)
     (target / "sources/toy.json").write_text('{"kind": "phantom", "files": []}\n')
+    commit_project(tree)
+    return tree
+
+
+def commit_project(tree: Tree) -> None:
+    """Write the pipeline, and put everything under git."""
     for command in (
         ["tissuetrace", "pipeline", "--write"],
         ["git", "init", "--quiet"],
         ["git", "add", "--all"],
-        ["git", "commit", "--quiet", "--message", "a toy"],
+        ["git", "commit", "--quiet", "--message", "as accepted"],
     ):
         done = tree.run(*command)
         assert done.returncode == 0, done.stderr
-    return tree
 
 
 def wait_for_left_stages(tree: Tree) -> None:

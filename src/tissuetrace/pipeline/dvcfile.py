@@ -71,7 +71,7 @@ def dvc_text(
     document: dict[str, Any] = {
         "stages": {stage.dvc_name: _entry(stage, content, root) for stage in stages}
     }
-    plots = [_plot(name, plot) for name, study in studies.items() for plot in study.plots]
+    plots = [_plot(name, plot, content) for name, study in studies.items() for plot in study.plots]
     if plots:
         document["plots"] = plots
     yaml = YAML()
@@ -136,17 +136,28 @@ def _uncached() -> dict[str, bool]:
     return {"cache": False}
 
 
-def _plot(study: str, plot: Plot) -> dict[str, Any]:
+def _plot(study: str, plot: Plot, content: Mapping[str, Any]) -> dict[str, Any]:
+    files = {
+        file: list(columns)
+        for path, columns in plot.y.items()
+        for file in _of_all_variants(path, study, content)
+    }
     return {
         f"{study}-{plot.name}": {
             "template": plot.template,
             "x": plot.x,
-            "y": {path: list(columns) for path, columns in plot.y.items()},
+            "y": files,
             "title": plot.title,
             "x_label": plot.x_label,
             "y_label": plot.y_label,
         }
     }
+
+
+def _of_all_variants(path: str, study: str, content: Mapping[str, Any]) -> list[str]:
+    if "{" not in path:
+        return [path]
+    return [file.as_posix() for file in each_path(Each(path), study, content).values()]
 
 
 def readme_text(studies: Mapping[str, Study], stages: Sequence[Stage]) -> str:

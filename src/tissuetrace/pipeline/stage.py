@@ -249,7 +249,7 @@ class Plot:
     Args:
         name: of the plot, unique in its study.
         x: column on the horizontal axis, in every file.
-        y: file → columns on the vertical axis.
+        y: file → columns on the vertical axis; `{key}` stands for every variant of a matrix.
         title: over the plot.
         x_label: of the horizontal axis, with its unit.
         y_label: of the vertical axis, with its unit.
