@@ -22,6 +22,7 @@ def layers(
     marker: ndarray | None = None,
     t_cells: ndarray | None = None,
     tissue: ndarray | None = None,
+    acquired: ndarray | None = None,
     tumour: ndarray | None = None,
     px_um: float = 1.0,
 ) -> Layers:
@@ -31,6 +32,7 @@ def layers(
         marker=no if marker is None else marker,
         t_cells=no if t_cells is None else t_cells,
         tissue=~no if tissue is None else tissue,
+        acquired=~no if acquired is None else acquired,
         tumour=~no if tumour is None else tumour,
         px_um=px_um,
     )
@@ -140,6 +142,16 @@ def test_patches_outside_the_tissue_and_patches_that_are_all_hole_are_counted_ap
     assert positions(found) == [(0, 0), (0, 1)]
     assert (found.dropped_tissue, found.dropped_hole, found.dropped_border) == (1, 1, 0)
     assert found.erased_share == pytest.approx(120 / 300)  # two columns of the second patch
+
+
+def test_a_patch_with_a_pixel_that_was_not_acquired_is_dropped() -> None:
+    acquired = np.ones((10, 30), bool)
+    acquired[9, 15] = False
+
+    found = cut(layers(noise(1, 10, 30), acquired=acquired), RULES)
+
+    assert positions(found) == [(0, 0), (0, 2)]
+    assert found.dropped_tissue == 1
 
 
 @pytest.mark.parametrize(("hidden", "left"), [(9, 1), (10, 0)])

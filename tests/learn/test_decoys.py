@@ -180,8 +180,10 @@ def test_the_seed_decides() -> None:
 
 
 def test_z_is_of_training_patches_and_a_constant_channel_stays_finite() -> None:
-    means = np.array([[1.0, 7.0], [3.0, 7.0], [100.0, 8.0]])
+    means = np.array([[1.0, 0.1], [3.0, 0.1], [2.0, 0.1], [100.0, 1.1]])
 
-    z = standardised(means, np.array([True, True, False]))
+    z = standardised(means, np.array([True, True, True, False]))
 
-    assert z.tolist() == [[-1.0, 0.0], [1.0, 0.0], [98.0, 1.0]]
+    sd = np.sqrt(2 / 3)  # of 1, 3 and 2
+    np.testing.assert_allclose(z[:, 0], [-1 / sd, 1 / sd, 0, 98 / sd])
+    np.testing.assert_allclose(z[:, 1], [0, 0, 0, 1], atol=1e-12)

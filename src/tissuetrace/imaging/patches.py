@@ -21,6 +21,7 @@ class Layers:
         marker: pixels that betray a T cell.
         t_cells: pixels that make the label.
         tissue: pixels that count as tissue.
+        acquired: pixels that were measured; a patch that lacks one is dropped.
         tumour: pixels that count as tumour.
         px_um: side of a pixel (µm).
     """
@@ -29,6 +30,7 @@ class Layers:
     marker: Bool[ndarray, "height width"]
     t_cells: Bool[ndarray, "height width"]
     tissue: Bool[ndarray, "height width"]
+    acquired: Bool[ndarray, "height width"]
     tumour: Bool[ndarray, "height width"]
     px_um: float
 
@@ -70,7 +72,7 @@ class Patches:
         means: of every predictor (counts).
         pixels: of every predictor, erased ones included (counts).
         dropped_border: incomplete squares at the right and the lower border.
-        dropped_tissue: squares with too little tissue.
+        dropped_tissue: squares with too little tissue, or with a pixel that was not acquired.
         dropped_hole: of the others, squares of which too little is left.
         erased_share: erased share of the core's tissue.
     """
@@ -122,7 +124,8 @@ def cut(layers: Layers, rules: Rules) -> Patches:
     rows, cols = height // side, width // side
     tissue = squares(layers.tissue, side).mean(axis=(1, 2))
     holes = squares(erased, side)
-    has_tissue = tissue >= rules.tissue_min
+    complete = squares(layers.acquired, side).all(axis=(1, 2))
+    has_tissue = complete & (tissue >= rules.tissue_min)
     has_area = (~holes).mean(axis=(1, 2)) >= rules.keep_min
     kept = np.flatnonzero(has_tissue & has_area)
     marker_um2 = squares(layers.t_cells, side)[kept].sum(axis=(1, 2)) * layers.px_um**2

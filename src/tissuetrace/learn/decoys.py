@@ -84,13 +84,12 @@ def standardised(
 ) -> Float64[ndarray, "patch channel"]:
     """Return channel means less those of training patches, over their standard deviation.
 
-    A channel that is constant in training stays at 0 there.
+    A channel that is constant in training is 0 there, and not divided elsewhere.
     """
-    chosen = means[training]
-    deviation = chosen.std(axis=0)
-    z: Float64[ndarray, "patch channel"] = (means - chosen.mean(axis=0)) / np.where(
-        deviation > 0, deviation, 1.0
-    )
+    mean, deviation = means[training].mean(axis=0), means[training].std(axis=0)
+    # the deviation of a constant is rounding noise, by which no other patch may be divided
+    varies = deviation > 1e-12 * np.abs(mean)  # noqa: PLR2004  # some thousand roundings
+    z: Float64[ndarray, "patch channel"] = (means - mean) / np.where(varies, deviation, 1.0)
     return z
 
 

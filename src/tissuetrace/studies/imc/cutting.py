@@ -186,6 +186,7 @@ def _layers(core: Mapping[str, Any], params: "Patch", cohort: Cohort) -> Layers:
         marker=marker_mask(cd3, cd8, **smoothing),
         t_cells=t_cell_mask([cd3, cd8], exhausted, **smoothing),
         tissue=core.get("tissue", everywhere),
+        acquired=core.get("acquired", everywhere),
         tumour=_tumour(core, params, cohort) if "tumour" not in core else core["tumour"],
         px_um=px_um,
     )

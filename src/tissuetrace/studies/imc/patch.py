@@ -64,7 +64,7 @@ class Patch:
                 "subject": "string: the patient",
                 "patches": "int64: kept",
                 "dropped_border": "int64: incomplete squares at the right and the lower border",
-                "dropped_tissue": "int64: squares with too little tissue",
+                "dropped_tissue": "int64: squares with too little tissue, or not all acquired",
                 "dropped_hole": "int64: squares of which too little is left beside the erased area",
                 "erased": "double: erased share of the tissue",
                 "constant_channels": "int64: predictors and markers with one value in all pixels",
