@@ -137,3 +137,31 @@ def test_items_and_labels_that_do_not_fit_are_refused() -> None:
         measures.brier(LABELS + 1, SCORES)
     with pytest.raises(ValueError, match="0 positive items"):
         measures.threshold_at_sensitivity(np.zeros(2, dtype=np.int64), SCORES[:2], 0.9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8])
+def test_mcc_with_weights_is_that_of_the_reference_library(seed: int, threshold: float) -> None:
+    from sklearn.metrics import matthews_corrcoef
+
+    labels, scores, weights = drawn(seed)
+
+    found = measures.mcc(labels, scores, weights, threshold=threshold)
+
+    expected = matthews_corrcoef(labels, scores >= threshold, sample_weight=weights)
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores"),
+    [([0, 1, 1], [0.1, 0.2, 0.3]), ([0, 1, 1], [0.9, 0.8, 0.7]), ([1, 1, 1], [0.1, 0.8, 0.7])],
+)
+def test_mcc_is_no_number_where_a_class_or_a_call_is_absent(
+    labels: list[int], scores: list[float]
+) -> None:
+    assert np.isnan(measures.mcc(np.array(labels), np.array(scores)))
+
+
+def test_mcc_is_1_for_the_truth_and_minus_1_for_its_opposite() -> None:
+    assert measures.mcc(LABELS, LABELS.astype(float)) == pytest.approx(1)
+    assert measures.mcc(LABELS, 1 - LABELS.astype(float)) == pytest.approx(-1)

@@ -102,7 +102,7 @@ def train_patch_cnn(  # noqa: PLR0913  # data, rows, recipe, and what makes it r
     device: str,
     resume: Path | None,
     tell: Tell | None = None,
-) -> tuple[PatchNetwork, list[dict[str, float]]]:
+) -> tuple[PatchNetwork, Fitted]:
     """Train one network; the same arguments give the same bits on the same machine.
 
     Args:
@@ -117,8 +117,9 @@ def train_patch_cnn(  # noqa: PLR0913  # data, rows, recipe, and what makes it r
         tell: called with each finished epoch and its row of the history.
 
     Returns:
-        The network of the best epoch, and a row for each epoch: `epoch` from 1, `train_loss`,
-        `validation_loss`, `validation_mcc` (at probability 0.5; 0 where undefined).
+        The network of the best epoch, the first of equals, and what the training did; its history
+        has a row for each epoch: `epoch` from 1, `train_loss`, `validation_loss`,
+        `validation_mcc` (at probability 0.5; 0 where undefined).
 
     Source: Wang & Thomson, Methods (CNN): binary cross-entropy, Adam, best validation MCC.
     """
@@ -143,7 +144,7 @@ def train_patch_cnn(  # noqa: PLR0913  # data, rows, recipe, and what makes it r
         device=device,
         resume=resume,
     )
-    return network, fitted.history
+    return network, fitted
 
 
 def probabilities(

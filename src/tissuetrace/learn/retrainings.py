@@ -6,7 +6,7 @@ nobody waits and everybody's step has the same number.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,10 +78,13 @@ class Trained:
         stack: each member with the weights of its best epoch, on the CPU.
         histories: of each member, one row an epoch: `epoch` from 1, `train_loss`,
             `validation_loss`, `validation_mcc` (at probability 0.5; 0 where undefined).
+        best_epochs: of each member, the one whose weights it has: of the best validation MCC, and
+            among equals of the lowest validation loss.
     """
 
     stack: MlpStack
     histories: list[list[dict[str, float]]]
+    best_epochs: list[int]
 
 
 def train_mlps(
@@ -109,7 +112,7 @@ def train_mlps(
             if not run.alive.any():
                 break
             run.one_step()
-    return Trained(stack=run.best, histories=run.histories)
+    return Trained(stack=run.best, histories=run.histories, best_epochs=run.best_epochs)
 
 
 def standard_of(
@@ -227,7 +230,7 @@ class _Run:
         """Keep the weights of a member's best epoch, and end it after enough worse ones."""
         history, best = self.histories[member], self.best_epochs[member]
         epoch, schedule = len(history), self.recipe.schedule
-        if best == 0 or history[-1]["validation_mcc"] > history[best - 1]["validation_mcc"]:
+        if best == 0 or _merit(history[-1]) > _merit(history[best - 1]):
             self.best_epochs[member] = best = epoch
             with torch.no_grad():
                 for kept, now in zip(self.best.parameters(), self.stack.parameters(), strict=True):
@@ -238,6 +241,15 @@ class _Run:
         """Draw an order of a member's rows, padded with its first row."""
         own = torch.randperm(int(self.rows[member]), generator=self.orders[member])
         return torch.nn.functional.pad(own, (0, int(self.rows.max()) - len(own)))
+
+
+def _merit(row: Mapping[str, float]) -> tuple[float, float]:
+    """Return what the best epoch has most of.
+
+    Where positive patches are rare, nothing is called positive for many epochs and MCC stays 0;
+    without a second criterion an untrained network would count as best, and patience end there.
+    """
+    return row["validation_mcc"], -row["validation_loss"]
 
 
 def _standardised(retrainings: Sequence[Retraining], hidden: Sequence[int]) -> MlpStack:

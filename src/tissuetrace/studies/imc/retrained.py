@@ -66,6 +66,7 @@ class Scheduled:
         channels: the predictors, in the order in which it takes them.
         parameters: how many numbers one retraining has.
         histories: seed → its rows, one an epoch.
+        best_epochs: seed → the epoch whose weights it has.
         rows: what every seed sees: `seed, split, subject, label` are read.
         predictions: of every patch and seed, in the lane's columns.
     """
@@ -79,6 +80,7 @@ class Scheduled:
     channels: Sequence[str]
     parameters: int
     histories: Mapping[int, Sequence[Mapping[str, float]]]
+    best_epochs: Mapping[int, int]
     rows: "pd.DataFrame"
     predictions: "pd.DataFrame"
 
@@ -171,13 +173,12 @@ def _card(trained: Scheduled) -> dict[str, Any]:
 
 
 def _retraining(trained: Scheduled, seed: int) -> dict[str, Any]:
-    rows, epochs = trained.rows, trained.histories[seed]
+    rows, best = trained.rows, trained.best_epochs[seed]
     training = rows[(rows["seed"] == seed) & (rows["split"] == "train")]
-    best = max(epochs, key=lambda epoch: epoch["validation_mcc"])  # the first of equals
     return {
         "seed": seed,
-        "best_epoch": int(best["epoch"]),
-        "validation_mcc": float(best["validation_mcc"]),
+        "best_epoch": best,
+        "validation_mcc": float(trained.histories[seed][best - 1]["validation_mcc"]),
         "training": {
             "patches": len(training),
             "positive": int(training["label"].sum()),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy import ndarray
 
+    from tissuetrace.learn.loop import Fitted
     from tissuetrace.learn.patch_networks import Patches, PatchNetwork, Recipe
     from tissuetrace.learn.patch_pixels import PatchPixels
 
@@ -49,7 +50,7 @@ class Cnn:
     reads={**READS, "pixels": "data/imc/patch/{cohorts}/pixels"},
     writes=outputs(
         "cnn",
-        files="model.<seed>.safetensors",
+        files="model.<seed>.safetensors, model.safetensors (first seed)",
         instead="; where the cohort's settings leave the scheme out, why.json alone",
     ),
     params={"cohort": of_variant(Cohort), "cnn": Cnn},
@@ -154,7 +155,7 @@ class _Job:
 class _Trained:
     job: _Job
     network: "PatchNetwork"
-    history: list[dict[str, float]]
+    fitted: "Fitted"
     predictions: "pd.DataFrame"
 
 
@@ -214,7 +215,7 @@ def _train(job: _Job) -> _Trained:
 
     rows = job.rows
     patches = patches_of(open_patches(job.resume / "pixels", job.images), rows)
-    network, history = train_patch_cnn(
+    network, fitted = train_patch_cnn(
         patches,
         training=_places(rows, "train"),
         validation=_places(rows, "validation"),
@@ -227,7 +228,7 @@ def _train(job: _Job) -> _Trained:
     )
     answers = probabilities(network, patches, rows["place"].to_numpy(), device=machine.device())
     predictions = predicted(rows, model="cnn", probability=answers)
-    return _Trained(job=job, network=network, history=history, predictions=predictions)
+    return _Trained(job=job, network=network, fitted=fitted, predictions=predictions)
 
 
 def _places(rows: "pd.DataFrame", split: str) -> "ndarray":
@@ -241,21 +242,23 @@ def _write_models(
 
     from tissuetrace.learn.patch_networks import parameter_count, save_patch_cnn
 
-    files = [folder / f"model.{done.job.seed}.safetensors" for done in trained]
-    for done, file in zip(trained, files, strict=True):
-        save_patch_cnn(done.network, file)
+    files = {f"model.{done.job.seed}.safetensors": done.network for done in trained}
     first = trained[0]
+    files["model.safetensors"] = first.network  # the one that the run book keeps
+    for name, network in files.items():
+        save_patch_cnn(network, folder / name)
     return Scheduled(
         model="cnn",
         variant=variant,
         scheme=scheme,
         settings=asdict(cnn),
-        files=files,
+        files=[folder / name for name in files],
         input_text="square roots of counts, z-scored over what is not erased of the training "
         "patches of the seed, 0 where erased",
         channels=first.job.channels,
         parameters=parameter_count(first.network),
-        histories={done.job.seed: done.history for done in trained},
+        histories={done.job.seed: done.fitted.history for done in trained},
+        best_epochs={done.job.seed: done.fitted.best_epoch for done in trained},
         rows=pd.concat([done.job.rows for done in trained], ignore_index=True),
         predictions=pd.concat([done.predictions for done in trained], ignore_index=True),
     )

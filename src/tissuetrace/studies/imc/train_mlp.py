@@ -125,6 +125,7 @@ def _train(
         channels=[name.removeprefix(PREFIX) for name in mean_columns(rows)],
         parameters=sum(value.numel() for value in stack.parameters()) // stack.members,
         histories=dict(zip(stack.seeds, trained.histories, strict=True)),
+        best_epochs=dict(zip(stack.seeds, trained.best_epochs, strict=True)),
         rows=rows,
         predictions=_predictions(stack, rows),
     )
