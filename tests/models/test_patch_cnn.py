@@ -50,8 +50,9 @@ def test_at_40_px_the_last_maps_are_averaged_in_squares_of_four() -> None:
 def test_dropout_works_while_training_alone() -> None:
     network, patch = PatchCNN(3), torch.randn(1, 3, 40, 40)
 
-    noisy = [float(network.train()(patch)) for _ in range(2)]
-    quiet = [float(network.eval()(patch)) for _ in range(2)]
+    with torch.no_grad():
+        noisy = [network.train()(patch).item() for _ in range(2)]
+        quiet = [network.eval()(patch).item() for _ in range(2)]
 
     assert noisy[0] != noisy[1]
     assert quiet[0] == quiet[1]

@@ -19,6 +19,7 @@ from tissuetrace.imaging.masks import unpack
 from tissuetrace.learn.loop import (
     Batch,
     Batches,
+    Fitted,
     Loss,
     Schedule,
     Tell,
