@@ -1,0 +1,156 @@
+"""The order of the report's page: answer, tables, figures, the gate, how to trace a number."""
+
+from collections.abc import Mapping, Sequence
+
+from tissuetrace.report.pages import (
+    Block,
+    Bullets,
+    Commands,
+    Page,
+    Paragraph,
+    Picture,
+    Section,
+    TableBlock,
+)
+from tissuetrace.report.tables import Table
+from tissuetrace.studies.imc import (
+    comparison,
+    contradictions,
+    deviations,
+    findings,
+    robustness,
+    statements,
+    strategy_tables,
+    wording,
+)
+from tissuetrace.studies.imc.outcome import Outcome
+
+__all__ = ["all_tables", "compose"]
+
+_READING_HELP = (
+    "Positive patch: 40 µm of tissue with T cells that are CD8⁺ and not exhausted.",
+    (
+        "AUC: chance that a patch with T cells gets a higher probability than one without; 0.5 is "
+        "a coin. MCC: Matthews correlation of call and label, 0 is a coin, 1 is perfect."
+    ),
+    (
+        "f: the classifier's probability of T cells. δ: the change of a patch's channel means that "
+        "the search found, in standard deviations of the channel."
+    ),
+    "Level: share of a tumour's patches that f calls infiltrated.",
+    (
+        "Brackets of scores: 95 % interval of a mean over retrainings. Brackets of effects: 95 % "
+        "interval from resampling patients."
+    ),
+    "A dash: not trained, not searched or not defined.",
+)
+
+_OURS = ("headline", "splits", "leaks", "trainings")
+_THERAPY = ("strategy_channels", "strategies", "excluded_patients", "searches")
+_PAPER = ("table_1_classifiers", "table_3_classifiers", "table_2_search")
+_AGAINST = ("contradictions", "published_arithmetic")
+_GATE = ("gate_rules", "gate_counts")
+
+
+def all_tables(outcome: Outcome) -> dict[str, Table]:
+    """Return every table of the report by name, in the order of the page."""
+    tables = [
+        findings.headline_table(outcome),
+        findings.scheme_table(outcome),
+        findings.leak_table(outcome),
+        findings.training_table(outcome),
+        strategy_tables.channel_table(outcome),
+        strategy_tables.strategy_table(outcome),
+        strategy_tables.patient_table(outcome),
+        strategy_tables.search_table(outcome),
+        strategy_tables.stability_table(outcome),
+        *([robustness.recovery_table(outcome)] if outcome.is_phantom else []),
+        *comparison.comparison_tables(outcome),
+        contradictions.contradiction_table(),
+        contradictions.bound_table(),
+        deviations.deviation_table(outcome),
+        findings.accounting_table(outcome),
+        findings.refused_table(outcome),
+        *robustness.gate_tables(outcome),
+    ]
+    return {table.name: table for table in tables}
+
+
+def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Picture]) -> Page:
+    """Put tables and figures in order, between the answer and the way back to the images."""
+
+    def section(anchor: str, title: str, *blocks: Block | Sequence[Block]) -> Section:
+        flat = [part for one in blocks for part in (one if isinstance(one, Sequence) else [one])]
+        return Section(anchor=anchor, title=title, blocks=flat)
+
+    known = [section("known", "The known answer", _blocks(tables, ["recovery"]))]
+    sections = [
+        section("classifiers", "What the classifiers tell", _blocks(tables, _OURS)),
+        section("strategies", "What the perturbations say", _blocks(tables, _THERAPY)),
+        *(known if outcome.is_phantom else []),
+        section("paper", "The paper's tables beside ours", _blocks(tables, _PAPER)),
+        section(
+            "contradictions",
+            "Contradictions and deviations",
+            _blocks(tables, _AGAINST),
+            _blocks(tables, ["deviations"]),
+        ),
+        section("figures", "Figures", list(pictures)),
+        # its rows are many; the figure shows them
+        section(
+            "stability",
+            "Does the strategy hold?",
+            Bullets(statements.of_validity(outcome)),
+        ),
+        section("search", "What the search depends on", Bullets(statements.of_search(outcome))),
+        section("counted", "What was left out", _blocks(tables, ["accounting", "refused"])),
+        section(
+            "gate",
+            "Was the data fit to train on?",
+            Paragraph(_verdict(outcome)),
+            _blocks(tables, _GATE),
+        ),
+        section(
+            "trace",
+            "Where does a number come from?",
+            Paragraph(
+                "Every table here is also a CSV file, every figure a PNG file, beside this page; "
+                "tables/stability.csv has the medians of every variant. To follow one number back "
+                "to the images by hand, from the project's folder, with the project's Python:"
+            ),
+            Commands(wording.TRACE),
+        ),
+        section("words", "How to read the numbers", Bullets(_READING_HELP)),
+    ]
+    return Page(
+        title="Which molecules bring T cells into a tumour? Counterfactuals of patch classifiers",
+        subtitle=wording.subtitle(outcome),
+        notice=wording.NOTICE if outcome.is_phantom else "",
+        answer=wording.answer(outcome),
+        tiles=wording.key_numbers(outcome),
+        sections=sections,
+        footer=f"tissuetrace, study imc. Gate token {outcome.token['token'][:16]}. "
+        f"{_licence(outcome)}",
+    )
+
+
+def _blocks(tables: Mapping[str, Table], names: Sequence[str]) -> list[Block]:
+    return [TableBlock(tables[name]) for name in names if name in tables]
+
+
+def _verdict(outcome: Outcome) -> str:
+    found = outcome.evidence["findings"]
+    broken = sum(not one["held"] for one in found)
+    return (
+        f"The gate's verdict is {outcome.token['verdict']!r}; of {len(found)} rules {broken} did "
+        "not hold, which are warnings. The token binds the verdict to data, rules and code; it was "
+        "checked again when this page was written, and with it the patches and the probes that "
+        "the page reads. The pool of prototypes needs the models: the search itself refuses an "
+        "empty one and warns below 30."
+    )
+
+
+def _licence(outcome: Outcome) -> str:
+    parts = [outcome.origin.get("licence"), outcome.origin.get("doi")]
+    known = ", ".join(str(part) for part in parts if part)
+    return f"Images: {known}." if known else ""

@@ -1,0 +1,227 @@
+"""All that the report tells of, read once; tables, figures and sentences take it from here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tissuetrace.stats.retrainings import MeanInterval
+from tissuetrace.studies.imc.cohorts import Cohort
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from tissuetrace.studies.imc.effect import Effect
+
+    from tissuetrace.studies.imc.decoy import Decoy
+    from tissuetrace.studies.imc.evaluate import Evaluate
+    from tissuetrace.studies.imc.ingest import Ingest
+    from tissuetrace.studies.imc.patch import Patch
+    from tissuetrace.studies.imc.perturb import Perturb
+    from tissuetrace.studies.imc.split import Split
+    from tissuetrace.studies.imc.train_cnn import Cnn
+    from tissuetrace.studies.imc.train_mlp import Mlp
+
+__all__ = [
+    "MODEL_NAMES",
+    "SCHEME_NAMES",
+    "CohortOutcome",
+    "Outcome",
+    "Settings",
+    "in_columns",
+]
+
+MODEL_NAMES = {"mlp": "MLP", "cnn": "CNN"}
+SCHEME_NAMES = {"patient": "unseen patients", "random": "random patches"}
+
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortOutcome:
+    """What was found in one cohort; tables as their stages wrote them.
+
+    Args:
+        name: of the cohort.
+        settings: of the cohort.
+        images: one row a core, from ingest.
+        refused: acquisitions that were skipped.
+        cores: counts of patches, one row a core.
+        patches: `subject, image, row, col, label, tumour, tissue` of every patch.
+        redraws: of the split, by scheme and seed.
+        dropped: rows without a decoy, by scheme and seed.
+        leaks: the probes, one row a quantity and seed.
+        scores: every measure of the classifiers.
+        predictions: of all models, schemes, splits and seeds.
+        shares: actual and predicted share of positive patches, one row a core (Fig. 3B).
+        histories: epochs of every training, with `model` and `scheme`.
+        counterfactuals: one row a search.
+        pool: of prototypes, by model, variant and seed.
+        strategy: the tumour-wide change, with its settings or the reason why there is none.
+        levels: infiltration before and after, by image, seed and scorer.
+        channels: the strategy with its intervals, one row a channel.
+        strategies: effects of the strategy, of its parts and variants.
+        stability: medians by variant and seed.
+        maps: one image before and after (Fig. 4B).
+        leak: the probes of the configured decoys, as flat numbers.
+        recovered: what a phantom's known answer demands; empty for real input.
+    """
+
+    name: str
+    settings: Cohort
+    images: "pd.DataFrame"
+    refused: "pd.DataFrame"
+    cores: "pd.DataFrame"
+    patches: "pd.DataFrame"
+    redraws: "pd.DataFrame"
+    dropped: "pd.DataFrame"
+    leaks: "pd.DataFrame"
+    scores: "pd.DataFrame"
+    predictions: "pd.DataFrame"
+    shares: "pd.DataFrame"
+    histories: "pd.DataFrame"
+    counterfactuals: "pd.DataFrame"
+    pool: "pd.DataFrame"
+    strategy: Mapping[str, Any]
+    levels: "pd.DataFrame"
+    channels: "pd.DataFrame"
+    strategies: "pd.DataFrame"
+    stability: "pd.DataFrame"
+    maps: "pd.DataFrame"
+    leak: Mapping[str, Any]
+    recovered: Mapping[str, Any]
+
+    def score(
+        self, metric: str, *, model: str, scheme: str, threshold: float, split: str = "test"
+    ) -> MeanInterval:
+        """Look one score up; an AUC has no threshold, so any finds it."""
+        table = self.scores
+        rows = table[
+            (table["metric"] == metric)
+            & (table["model"] == model)
+            & (table["scheme"] == scheme)
+            & (table["split"] == split)
+        ]
+        if metric != "auc":
+            rows = rows[(rows["threshold"] - threshold).abs() < 1e-9]  # noqa: PLR2004  # of rounding
+        if rows.empty:
+            return MeanInterval(_NAN, _NAN, _NAN, 0)
+        row = rows.iloc[0]
+        value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+        return MeanInterval(value, low, high, int(row["retrainings"]))
+
+    @property
+    def patient_numbers(self) -> dict[str, int]:
+        """Number of each patient on the page, from 1: names stay in the data."""
+        return {name: place for place, name in enumerate(sorted(set(self.images["subject"])), 1)}
+
+    @property
+    def core_numbers(self) -> dict[str, int]:
+        """Number of each core on the page, from 1."""
+        return {name: place for place, name in enumerate(sorted(set(self.images["image"])), 1)}
+
+    @property
+    def why_no_search(self) -> str:
+        """Reason why no perturbation was looked for; empty where there was one."""
+        if not self.channels.empty:
+            return ""
+        said = str(self.strategy.get("why") or "").rstrip(".")
+        return said or "no perturbation was found"
+
+    def effect(self, kind: str) -> "pd.DataFrame":
+        """Return the rows of one kind of strategy: all, single, without, subset, beta."""
+        rows = self.strategies[self.strategies["kind"] == kind]
+        return rows.reset_index(drop=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The sections of `params.yaml` that the report speaks of."""
+
+    ingest: "Ingest"
+    patch: "Patch"
+    split: "Split"
+    decoy: "Decoy"
+    mlp: "Mlp"
+    cnn: "Cnn"
+    evaluate: "Evaluate"
+    perturb: "Perturb"
+    effect: "Effect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the lane found.
+
+    Args:
+        origin: of the images, from `source.json`.
+        cohorts: by name, in the order of `params.yaml`.
+        evidence: of the gate.
+        token: of the gate.
+        settings: that the wording depends on.
+    """
+
+    origin: Mapping[str, Any]
+    cohorts: Mapping[str, CohortOutcome]
+    evidence: Mapping[str, Any]
+    token: Mapping[str, Any]
+    settings: Settings
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images were drawn by our generator."""
+        return bool(self.origin["kind"] == "phantom")
+
+    @property
+    def note(self) -> str:
+        """What every figure and table must say of what it was made of."""
+        if self.is_phantom:
+            return "Drawn by a generator (phantom); confirms no paper."
+        return "Real images."
+
+    @property
+    def figure_note(self) -> str:
+        """What stands in a figure itself: only of a phantom."""
+        return self.note if self.is_phantom else ""
+
+    @property
+    def origin_in_words(self) -> str:
+        """What the numbers stem from, for the rows of a CSV file."""
+        return "phantom: drawn by a generator; confirms no paper" if self.is_phantom else "images"
+
+    @property
+    def searched(self) -> list[CohortOutcome]:
+        """Cohorts with a perturbation."""
+        return [one for one in self.cohorts.values() if not one.why_no_search]
+
+    def score(
+        self, cohort: str, metric: str, *, model: str, scheme: str, threshold: float
+    ) -> MeanInterval:
+        """Look one score on test up; NaN for a cohort that is not there."""
+        if cohort not in self.cohorts:
+            return MeanInterval(_NAN, _NAN, _NAN, 0)
+        found = self.cohorts[cohort]
+        return found.score(metric, model=model, scheme=scheme, threshold=threshold)
+
+    def counted(self) -> str:
+        """Say on how many patients, cores and patches a cohort rests, for a caption."""
+        parts = [
+            f"{one.name} {len(one.patient_numbers)} patients, {len(one.core_numbers)} cores, "
+            f"{len(one.patches):,} patches"
+            for one in self.cohorts.values()
+        ]
+        return f"n: {'; '.join(parts)}."
+
+    def retrained(self) -> str:
+        """Say what the brackets of a score tell, for a caption."""
+        return (
+            "Brackets: 95 % interval of the mean over retrainings, each with its own split (t with "
+            "n − 1 degrees of freedom); it holds the chance of split and training."  # noqa: RUF001  # a minus sign
+        )
+
+
+def in_columns(found: Mapping[str, MeanInterval]) -> dict[str, float]:
+    """Spread named scores over the columns `name`, `name_low` and `name_high`."""
+    return {
+        f"{name}{ending}": value
+        for name, one in found.items()
+        for ending, value in (("", one.value), ("_low", one.low), ("_high", one.high))
+    }

@@ -1,0 +1,316 @@
+"""Our own tables of the perturbations: the strategy, whom it helps, the search, its stability."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tissuetrace.report.tables import (
+    Table,
+    count,
+    number,
+    percent,
+    percent_interval,
+    text,
+)
+from tissuetrace.studies.imc.outcome import CohortOutcome, Outcome
+from tissuetrace.studies.imc.paper import DIRECTIONS
+
+__all__ = [
+    "CAUSATION",
+    "channel_table",
+    "excluded_levels",
+    "patient_table",
+    "search_table",
+    "stability_table",
+    "strategy_table",
+    "why_empty",
+]
+
+CAUSATION = (
+    "A change that raises f is associated with T cells, not shown to bring them: reverse causation "
+    "(T cells making chemokines) is not excluded."
+)
+
+_PAPER = {1: "raised", -1: "lowered", 0: "left alone"}
+_KINDS = {
+    "all": "the strategy",
+    "single": "one target alone",
+    "without": "one target left out",
+    "subset": "best subset of its size",
+    "beta": "other β",
+}
+
+Rows = list[dict[str, Any]]
+
+
+def channel_table(outcome: Outcome) -> Table:
+    """Return the tumour-wide strategy: relative change of each free channel, with its interval."""
+    frames = [
+        one.channels.assign(
+            cohort=one.name,
+            paper=[_said(one.name, str(channel)) for channel in one.channels["channel"]],
+            applied=[_yes(value) for value in one.channels["called"]],
+            is_control=[_yes(value) for value in one.channels["control"]],
+        )
+        for one in outcome.searched
+    ]
+    columns = ["cohort", "channel", "median", "low", "high", "agreement", "called", "p", "p_holm"]
+    columns += ["control", "paper", "applied", "is_control"]
+    frame = _joined(frames, columns)
+    frame = frame.rename(columns={"low": "median_low", "high": "median_high"})
+    chosen = outcome.settings.effect
+    return Table(
+        name="strategy_channels",
+        title="The strategy: median relative change of each channel",
+        caption=(
+            "Median per retraining over patches with a counterfactual, then over retrainings, in "
+            "raw units. Brackets: 95 % interval from resampling patients. Called and applied: "
+            f"|median| above {chosen.tolerance:g} and the same sign in at least "
+            f"{100 * chosen.agreement:g} % of the retrainings. p: Wilcoxon over patients' medians, "
+            "corrected after Holm over the channels. Control: a channel that should tell nothing; "
+            "patients with T cells may differ in everything. Paper: melanoma, Fig. 4A. "
+            f"{why_empty(outcome)}{CAUSATION} {outcome.counted()} {outcome.note}"
+        ),
+        frame=frame,
+        columns=(
+            text("cohort", "cohort"),
+            text("channel", "channel"),
+            percent_interval("median", "relative change (%)"),
+            percent("agreement", "same sign", digits=0),
+            text("applied", "applied"),
+            number("p", "p"),
+            number("p_holm", "p, Holm"),
+            text("paper", "paper"),
+            text("is_control", "control"),
+        ),
+    )
+
+
+def strategy_table(outcome: Outcome) -> Table:
+    """Return effects of the strategy, of its parts, of subsets and of other β (Fig. 4C to 4E)."""
+    frames = [
+        one.strategies.assign(
+            cohort=one.name,
+            kind_name=[_KINDS.get(str(kind), str(kind)) for kind in one.strategies["kind"]],
+            change=one.strategies["after"] - one.strategies["before"],
+        )
+        for one in outcome.searched
+    ]
+    columns = ["cohort", "kind", "strategy", "channels", "size", "found", "before", "after"]
+    columns += ["change", "low", "high", "p", "p_holm", "kind_name"]
+    frame = _joined(frames, columns)
+    frame = frame.rename(columns={"low": "change_low", "high": "change_high"})
+    return Table(
+        name="strategies",
+        title="Effect on immune-excluded tumours: the strategy, its parts, other settings",
+        caption=(
+            f"Level: share of tumour patches with f > {outcome.settings.effect.p:g}. Brackets of "
+            "the change: 95 % interval from resampling patients. p: Wilcoxon over patients, paired "
+            "before and after, corrected after Holm over single and left-out targets. Found: share "
+            f"of searches that reached p under that setting. {why_empty(outcome)}{CAUSATION} "
+            f"{outcome.counted()} {outcome.note}"
+        ),
+        frame=frame,
+        columns=(
+            text("cohort", "cohort"),
+            text("kind_name", "kind"),
+            text("strategy", "strategy"),
+            text("channels", "channels"),
+            count("size", "targets"),
+            percent("found", "found"),
+            percent("before", "before"),
+            percent("after", "after"),
+            percent_interval("change", "change (points)"),
+            number("p", "p"),
+            number("p_holm", "p, Holm"),
+        ),
+    )
+
+
+def excluded_levels(one: CohortOutcome, *, scorer: str = "same") -> pd.DataFrame:
+    """Return levels of each immune-excluded patient before and after the strategy (Fig. 4C).
+
+    Args:
+        one: whose levels are taken.
+        scorer: same (the retraining that found it) or other (the others).
+
+    Returns:
+        `patient` (number), `images`, `tumour_patches`, then medians over the patient's images of
+        the mean over retrainings, `before`, `after`, with quartiles `before_low`, `before_high`,
+        `after_low`, `after_high`; sorted by number.
+    """
+    table = one.levels
+    chosen = (
+        (table["excluded"] == 1) & (table["scorer"] == scorer) & (table["strategy"] == _whole(one))
+    )
+    means = table[chosen].groupby(["subject", "image"])[["before", "after"]].mean().reset_index()
+    tumour = one.patches[one.patches["tumour"] > 0.5].groupby("subject").size()  # noqa: PLR2004  # a tumour patch
+    rows: Rows = []
+    for subject, part in means.groupby("subject", sort=True):
+        row: dict[str, Any] = {"patient": one.patient_numbers[str(subject)], "images": len(part)}
+        row["tumour_patches"] = int(tumour.get(subject, 0))
+        for name in ("before", "after"):
+            row[name] = float(part[name].median())
+            row[f"{name}_low"] = float(part[name].quantile(0.25))
+            row[f"{name}_high"] = float(part[name].quantile(0.75))
+        rows.append(row)
+    columns = ["patient", "images", "tumour_patches"]
+    columns += [f"{name}{end}" for name in ("before", "after") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def patient_table(outcome: Outcome) -> Table:
+    """Return the levels of each immune-excluded patient, scored by the same and other models."""
+    frames = []
+    for one in outcome.searched:
+        same, other = (excluded_levels(one, scorer=scorer) for scorer in ("same", "other"))
+        after = dict(zip(other["patient"], other["after"], strict=True))
+        n = same["tumour_patches"]
+        frames.append(
+            same.assign(
+                cohort=one.name,
+                after_other=[after.get(patient, np.nan) for patient in same["patient"]],
+                difference=same["after"] - same["before"],
+                ratio=(same["after"] * n + 1) / (same["before"] * n + 1),
+            )
+        )
+    columns = ["cohort", "patient", "images", "tumour_patches", "before", "after", "after_other"]
+    columns += ["difference", "ratio"]
+    return Table(
+        name="excluded_patients",
+        title="Immune-excluded patients before and after the strategy",
+        caption=(
+            "Immune-excluded: observed level strictly below the cohort's median (or at it, where "
+            "it is 0). Patients are numbered. Median over a patient's cores of the mean over "
+            "retrainings. By others: each strategy scored by the retrainings that did not find "
+            "it. A fold change from 0 is undefined: the difference, and (after + 1) / (before + 1) "
+            f"in patches, stand instead. {why_empty(outcome)}{CAUSATION} {outcome.note}"
+        ),
+        frame=_joined(frames, columns),
+        columns=(
+            text("cohort", "cohort"),
+            count("patient", "patient"),
+            count("images", "cores"),
+            count("tumour_patches", "tumour patches"),
+            percent("before", "before"),
+            percent("after", "after"),
+            percent("after_other", "after, by others"),
+            percent("difference", "difference"),
+            number("ratio", "ratio + 1", digits=1),
+        ),
+    )
+
+
+def search_table(outcome: Outcome) -> Table:
+    """Return pool, searches, found-rate and distance of each variant of the search."""
+    rows: Rows = []
+    for one in outcome.cohorts.values():
+        searched = one.pool[one.pool["variant"] != "none"]
+        for (model, variant), part in searched.groupby(["model", "variant"], sort=True):
+            starts = int(part["starts"].sum())
+            row: dict[str, Any] = {
+                "cohort": one.name,
+                "model": str(model).upper(),
+                "variant": str(variant),
+            }
+            row |= {"retrainings": part["seed"].nunique(), "pool": float(part["pool"].median())}
+            row |= {"pool_least": int(part["pool"].min()), "starts": starts}
+            row["found"] = float(part["found"].sum()) / starts if starts else float("nan")
+            row["distance"] = float(part["distance"].median())
+            rows.append(row | {"left_out": int(part["left_out"].sum()), "why": _words(part["why"])})
+    columns = ["cohort", "model", "variant", "retrainings", "pool", "pool_least", "starts"]
+    columns += ["found", "distance", "left_out", "why"]
+    return Table(
+        name="searches",
+        title="The search: prototypes, found-rate, distance",
+        caption=(
+            "Pool: training patches that may be a prototype; a small one gives far prototypes. "
+            "Distance: β‖δ‖₁ + ‖δ‖² in SD of the channels, median over found patches, then over "
+            "retrainings. Left out: relative changes not formed, since the mean before is at or "
+            "below the 1st percentile of the channel's positive training means. "
+            f"{why_empty(outcome)}{outcome.note}"
+        ),
+        frame=pd.DataFrame(rows, columns=columns),
+        columns=(
+            text("cohort", "cohort"),
+            text("model", "model"),
+            text("variant", "variant"),
+            count("retrainings", "retrainings"),
+            count("pool", "pool, median"),
+            count("pool_least", "pool, least"),
+            count("starts", "searches"),
+            percent("found", "found"),
+            number("distance", "distance", digits=2),
+            count("left_out", "left out"),
+            text("why", "remark"),
+        ),
+    )
+
+
+def stability_table(outcome: Outcome) -> Table:
+    """Return the sign of each channel's change over retrainings and variants of the search."""
+    rows: Rows = []
+    for one in outcome.searched:
+        for (variant, channel), part in one.stability.groupby(["variant", "channel"], sort=True):
+            medians = part["median"]
+            middle = float(medians.median())
+            same = float((np.sign(medians) == np.sign(middle)).mean())
+            row: dict[str, Any] = {"cohort": one.name, "variant": variant, "channel": channel}
+            row |= {"median": middle, "median_low": medians.min(), "median_high": medians.max()}
+            row |= {"same_sign": same, "retrainings": len(part)}
+            rows.append(row | {"found": float(part["found"].mean())})
+    columns = ["cohort", "variant", "channel", "median", "median_low", "median_high", "same_sign"]
+    columns += ["retrainings", "found"]
+    return Table(
+        name="stability",
+        title="Does the strategy hold in every retraining and for every k?",
+        caption=(
+            "Median relative change over found patches: median over retrainings, in brackets the "
+            "least and the largest of them. Variants change one setting each. "
+            f"{why_empty(outcome)}{outcome.note}"
+        ),
+        frame=pd.DataFrame(rows, columns=columns),
+        columns=(
+            text("cohort", "cohort"),
+            text("variant", "variant"),
+            text("channel", "channel"),
+            percent_interval("median", "relative change (%)"),
+            percent("same_sign", "same sign", digits=0),
+            count("retrainings", "retrainings"),
+            percent("found", "found", digits=0),
+        ),
+    )
+
+
+def why_empty(outcome: Outcome) -> str:
+    """Say for which cohorts there is no perturbation and why; empty where there is one for all."""
+    said = [
+        f"No row for {one.name}: {one.why_no_search}."
+        for one in outcome.cohorts.values()
+        if one.why_no_search
+    ]
+    return f"{' '.join(said)} " if said else ""
+
+
+def _whole(one: CohortOutcome) -> str:
+    whole = one.effect("all")
+    return str(whole["strategy"].iloc[0]) if len(whole) else ""
+
+
+def _joined(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    return pd.concat([frame[columns] for frame in frames], ignore_index=True)
+
+
+def _said(cohort: str, channel: str) -> str:
+    return _PAPER[DIRECTIONS.get(channel, 0)] if cohort == "melanoma" else ""
+
+
+def _words(values: "pd.Series[Any]") -> str:
+    return "; ".join(sorted({str(value) for value in values} - {""}))
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else ""
