@@ -147,7 +147,8 @@ def of_split(paths: Paths, *, label: int, keep: int) -> None:
         split = pd.read_parquet(paths["random"]).set_index(["item", "seed"])["split"]
         where = split.reindex(pd.MultiIndex.from_frame(table[["item", "seed"]])).to_numpy()
         member = table["item"].isin(chosen) & (where == "test") & (table["seed"] == 0)
-        return table.loc[~member | (member.cumsum() <= keep)]
+        stays: pd.DataFrame = table[~member | (member.cumsum() <= keep)]
+        return stays
 
     edit(paths["decoy_random"], thinned)
 

@@ -24,6 +24,7 @@ _ROUNDING = 1e-9  # 7 of 100 positives are a recall of 0.07
 
 Labels = Int[ndarray, " item"]
 Values = Float[ndarray, " item"]
+Steps = Float[ndarray, " step"]
 Points = Float[ndarray, " point"]
 
 
@@ -52,7 +53,7 @@ def curve_points(test: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _steps(labels: Labels, probabilities: Values) -> tuple[Values, Values]:
+def _steps(labels: Labels, probabilities: Values) -> tuple[Steps, Steps]:
     """Count false and true positives at every threshold that some item has, from the highest.
 
     Equal probabilities make one step. scikit-learn does the same (a test compares), but takes more
