@@ -1,7 +1,10 @@
 """TIFF files of ion counts: OME-TIFF, stacks that name no channel, folders of one per channel."""
 
+import contextlib
+import logging
 import struct
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -40,7 +43,7 @@ def read_tiff(path: Path, *, panel: Panel | None) -> Stack:
             no names and no panel of as many channels.
     """
     try:
-        with tifffile.TiffFile(path) as file:
+        with _opened(path) as file:
             pixels = _pixels(file)
             description = file.ome_metadata if file.is_ome else None
             px_um = _tag_px_um(file)
@@ -69,7 +72,7 @@ def read_channel_folder(folder: Path) -> Stack:
     mistakes = []
     for path in paths:
         try:
-            with tifffile.TiffFile(path) as file:
+            with _opened(path) as file:
                 pixels, px_um = _pixels(file), _tag_px_um(file)
         except (InputError, *_DAMAGE) as problem:
             mistakes.append(f"{path.name}: {_one_line(problem)}")
@@ -106,7 +109,7 @@ def read_mask(path: Path, *, height: int, width: int) -> Bool[ndarray, "y x"]:
         InputError: damaged, or not of the image's size.
     """
     try:
-        with tifffile.TiffFile(path) as file:
+        with _opened(path) as file:
             pixels = _pixels(file)
     except (InputError, *_DAMAGE) as problem:
         raise InputError(f"mask {path.name}: {_one_line(problem)}") from problem
@@ -126,6 +129,19 @@ def _stack(
     x: Float32[ndarray, "channel y x"] = pixels.astype(np.float32)
     acquired = np.ones(x.shape[1:], dtype=np.bool_)
     return Stack(labels=labels, metals=metals, x=x, acquired=acquired, px_um=px_um)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF; what the library logs of a damaged one is said once, by the refusal."""
+    log = logging.getLogger("tifffile")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with tifffile.TiffFile(path) as file:
+            yield file
+    finally:
+        log.setLevel(level)
 
 
 def _pixels(file: tifffile.TiffFile) -> Shaped[ndarray, "channel y x"]:

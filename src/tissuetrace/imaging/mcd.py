@@ -4,6 +4,7 @@ The library returns zeros for pixels that a file does not hold, and says nothing
 acquisition is whole is read from the coordinates that stand beside the counts.
 """
 
+import contextlib
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float32
 from numpy import ndarray
 from readimc import MCDFile, TXTFile  # type: ignore[import-untyped]  # readimc publishes no types
 
@@ -88,14 +89,13 @@ def read_txt(path: Path, *, partial: Partial) -> Stack:
 def _from_block(path: Path, planned: Planned, px_um: float | None) -> Stack | str:
     """Read from the mcd's own block, or say what is wrong with it."""
     try:
-        with MCDFile(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an empty block: its coordinates say so as well
-            acquired = _block_coverage(path, planned)
-            if isinstance(acquired, str):
-                return f"the mcd's {acquired}"
+        acquired = _coverage(_block_places(path, planned), planned.size_px)
+        with contextlib.closing(MCDFile(path)) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of blocks that overlap, among the others
+            file.open()
             x = file.read_acquisition(planned.entry)
     except _DAMAGE as problem:
-        return f"the mcd's block cannot be read ({' '.join(str(problem).split())})"
+        return f"the mcd's block: {_one_line(problem)}"
     return Stack(
         labels=tuple(planned.entry.channel_labels),
         metals=planned.metals,
@@ -105,23 +105,29 @@ def _from_block(path: Path, planned: Planned, px_um: float | None) -> Stack | st
     )
 
 
-def _block_coverage(path: Path, planned: Planned) -> Bool[ndarray, "y x"] | str:
-    if planned.size_px is None:
-        return "metadata give no size"
-    metadata = planned.entry.metadata
-    start, end = int(metadata["DataStartOffset"]), int(metadata["DataEndOffset"])
+def _block_places(path: Path, planned: Planned) -> Float32[ndarray, "pixel 2"]:
+    """Return x and y of every record of an mcd's block.
+
+    Raises:
+        ValueError: the block cannot lie where the metadata say.
+    """
+    if planned.overlapping:  # a record of the other can stand in for one of its own
+        others = ", ".join(str(number) for number in planned.overlapping)
+        raise ValueError(f"shares bytes with that of acquisition {others}")
+    start, end = planned.block
     width = len(planned.metals) + _EXTRA
-    if int(metadata["ValueBytes"]) != _VALUE_BYTES:
-        return f"values have {metadata['ValueBytes']} bytes, expected {_VALUE_BYTES}"
+    value_bytes = planned.entry.metadata["ValueBytes"]
+    if int(value_bytes) != _VALUE_BYTES:
+        raise ValueError(f"values of {value_bytes} bytes, expected {_VALUE_BYTES}")
     if not 0 <= start < end <= path.stat().st_size:
-        return f"block should lie at {start} to {end} of {path.stat().st_size} bytes"
+        raise ValueError(f"should lie at {start} to {end} of {path.stat().st_size} bytes")
     if (end - start) % (width * _VALUE_BYTES):
-        return f"block of {end - start} bytes is no multiple of {width * _VALUE_BYTES}"
+        raise ValueError(f"{end - start} bytes are no multiple of {width * _VALUE_BYTES}")
     shape = ((end - start) // (width * _VALUE_BYTES), width)
     block = np.memmap(path, dtype="<f4", mode="r", offset=start, shape=shape)
     if not np.isfinite(block).all():
-        return "block holds values that are no numbers"
-    return _coverage(block[:, 0], block[:, 1], planned.size_px)
+        raise ValueError("holds values that are no numbers")
+    return np.array(block[:, :2])
 
 
 def _from_txt(txt: Path | str, planned: Planned, px_um: float | None) -> Stack | str:
@@ -129,46 +135,67 @@ def _from_txt(txt: Path | str, planned: Planned, px_um: float | None) -> Stack |
     if isinstance(txt, str):
         return txt
     try:
-        places = pd.read_csv(txt, sep="\t", usecols=["X", "Y"], dtype=np.float32).to_numpy()
-        size = planned.size_px or _span(places)
-        acquired = _coverage(places[:, 0], places[:, 1], size)
-        if isinstance(acquired, str):
-            return f"{txt.name}: its {acquired}"
-        with TXTFile(txt) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # not rectangular: the coordinates say so as well
-            x = _padded(file.read_acquisition(strict=False), size)
+        return _read_export(txt, planned, px_um)
     except _DAMAGE as problem:
-        return f"{txt.name} cannot be read ({' '.join(str(problem).split())})"
+        return f"{txt.name}: {_one_line(problem)}"
+
+
+def _read_export(txt: Path, planned: Planned, px_um: float | None) -> Stack:
+    places = pd.read_csv(txt, sep="\t", usecols=["X", "Y"], dtype=np.float32).to_numpy()
+    size_px = planned.size_px or _span(places)
+    acquired = _coverage(places, size_px)
+    if _is_cut_off(txt):
+        raise ValueError("ends within a number")
+    with contextlib.closing(TXTFile(txt)) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not rectangular: the coordinates say so as well
+        file.open()
+        x = _padded(file.read_acquisition(strict=False), size_px)
     metals = tuple(file.channel_names)
     if not np.isfinite(x).all():
-        return f"{txt.name} holds values that are no numbers"
+        raise ValueError("holds values that are no numbers")
     if planned.metals and set(metals) != set(planned.metals):
         listed = f"{', '.join(metals)}; expected {', '.join(planned.metals)}"
-        return f"{txt.name} has other channels ({listed})"
+        raise ValueError(f"has other channels ({listed})")
     labels = tuple(file.channel_labels)
     return Stack(labels=labels, metals=metals, x=x, acquired=acquired, px_um=px_um)
 
 
 def _coverage(
-    xs: Shaped[ndarray, " pixel"], ys: Shaped[ndarray, " pixel"], size_px: tuple[int, int]
-) -> Bool[ndarray, "y x"] | str:
-    """Return which pixels of the rectangle were recorded, or why the coordinates are damaged."""
+    places: Float32[ndarray, "pixel 2"], size_px: tuple[int, int] | None
+) -> Bool[ndarray, "y x"]:
+    """Return which pixels of the rectangle were recorded.
+
+    Raises:
+        ValueError: there is no rectangle, or the coordinates are damaged.
+    """
+    if size_px is None:
+        raise ValueError("the metadata give no size")
+    inside = (places >= 0) & (places < size_px) & (places == np.floor(places))
+    if not inside.all():
+        count = np.count_nonzero(~inside.all(axis=1))
+        size = "x".join(map(str, size_px))
+        raise ValueError(f"{count} of {len(places)} coordinates are no pixel of {size}")
     width, height = size_px
-    inside = (xs >= 0) & (xs < width) & (ys >= 0) & (ys < height)
-    whole = inside & (xs == np.floor(xs)) & (ys == np.floor(ys))
-    if not whole.all():
-        count = np.count_nonzero(~whole)
-        return f"coordinates are damaged ({count} of {len(xs)} are no pixel of {width}x{height})"
-    index = ys.astype(np.int64) * width + xs.astype(np.int64)
-    times = np.bincount(index, minlength=width * height)
+    xs, ys = places.astype(np.int64).T
+    times = np.bincount(ys * width + xs, minlength=width * height)
     if (times > 1).any():
         count, lacking = np.count_nonzero(times > 1), np.count_nonzero(times == 0)
-        return f"coordinates are damaged ({count} pixels stand there twice, {lacking} lack)"
+        raise ValueError(f"coordinates of {count} pixels stand there twice, {lacking} lack")
     acquired: Bool[ndarray, "y x"] = (times > 0).reshape(height, width)
     return acquired
 
 
-def _span(places: Shaped[ndarray, "pixel 2"]) -> tuple[int, int]:
+def _is_cut_off(txt: Path) -> bool:
+    """Say whether the last number has fewer decimals than the first row's; all have three."""
+    with txt.open("rb") as file:
+        file.readline()
+        first = file.readline().rstrip()
+        file.seek(max(0, txt.stat().st_size - len(first) - 1))
+        last = file.read().rpartition(b"\n")[2]
+    return bool(last) and len(last.rpartition(b".")[2]) < len(first.rpartition(b".")[2])
+
+
+def _span(places: Float32[ndarray, "pixel 2"]) -> tuple[int, int]:
     if not len(places) or not np.isfinite(places).all():
         raise ValueError("no coordinates")
     width, height = (int(top) + 1 for top in places.max(axis=0))
@@ -239,3 +266,7 @@ def _reason(found: Stack | str) -> str:
 
 def _with_remarks(stack: Stack, *remarks: str, recovered: Literal["", "txt"] = "") -> Stack:
     return replace(stack, remarks=(*stack.remarks, *remarks), recovered=recovered)
+
+
+def _one_line(problem: BaseException) -> str:
+    return " ".join(str(problem).split()) or type(problem).__name__

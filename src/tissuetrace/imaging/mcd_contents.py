@@ -1,9 +1,10 @@
 """What an mcd file should hold: acquisitions by its own metadata, the schema's, or file names."""
 
+import contextlib
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
@@ -34,6 +35,8 @@ class Planned:
         size_px: width and height of its rectangle, where the metadata state them.
         spacing_um: distance between shots along x and y, where the metadata state it.
         metals: isotopes in the order of the file, where the metadata state them.
+        block: first byte of its pixels in the mcd, and the one after the last.
+        overlapping: numbers of other acquisitions whose blocks share bytes with it.
         entry: readimc's own description of it.
     """
 
@@ -42,6 +45,8 @@ class Planned:
     size_px: tuple[int, int] | None = None
     spacing_um: tuple[float, float] | None = None
     metals: tuple[str, ...] = ()
+    block: tuple[int, int] = (0, 0)
+    overlapping: tuple[int, ...] = ()
     entry: Any = None
 
     @property
@@ -130,11 +135,10 @@ def mcd_of(txt: Path) -> tuple[Path, int] | None:
 
 def _read_own(mcd: Path) -> tuple[Planned, ...]:
     with warnings.catch_warnings():
-        # overlapping blocks: whose pixels are wrong, the coordinates tell
-        warnings.simplefilter("ignore")
-        with MCDFile(mcd) as file:
-            slides = file.slides
-    return _planned(slides)
+        warnings.simplefilter("ignore")  # overlapping blocks are kept with each acquisition
+        with contextlib.closing(MCDFile(mcd)) as file:  # its own `with` leaks what fails to open
+            file.open()
+            return _planned(file.slides)
 
 
 def _read_schema(schema: Path) -> tuple[Planned, ...]:
@@ -153,7 +157,16 @@ def _read_schema(schema: Path) -> tuple[Planned, ...]:
 
 def _planned(slides: Any) -> tuple[Planned, ...]:  # noqa: ANN401  # readimc publishes no types
     found = [_one_planned(entry) for slide in slides for entry in slide.acquisitions]
+    found = [replace(one, overlapping=_sharing_bytes(one, found)) for one in found]
     return tuple(sorted(found, key=lambda one: one.number))
+
+
+def _sharing_bytes(one: Planned, found: Iterable[Planned]) -> tuple[int, ...]:
+    start, end = one.block
+    others = [other for other in found if other.number != one.number]
+    return tuple(
+        other.number for other in others if max(start, other.block[0]) < min(end, other.block[1])
+    )
 
 
 def _one_planned(entry: Any) -> Planned:  # noqa: ANN401  # as above
@@ -165,6 +178,7 @@ def _one_planned(entry: Any) -> Planned:  # noqa: ANN401  # as above
         size_px=None if None in size or min(size) < 1 else size,
         spacing_um=None if None in spacing else spacing,
         metals=tuple(entry.channel_names),
+        block=(int(entry.metadata["DataStartOffset"]), int(entry.metadata["DataEndOffset"])),
         entry=entry,
     )
 
