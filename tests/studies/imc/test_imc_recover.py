@@ -258,7 +258,13 @@ SEARCHES = pd.DataFrame(
 )
 
 
-def run(folder: Path, *, drawn: pd.DataFrame = FOUR, searches: pd.DataFrame = SEARCHES) -> Any:
+def run(
+    folder: Path,
+    *,
+    drawn: pd.DataFrame = FOUR,
+    searches: pd.DataFrame = SEARCHES,
+    called: dict[str, float] = RIGHT,
+) -> Any:
     tables = {
         "truth": drawn,
         "predictions": predictions([0.9, 0.8, 0.2, 0.1], [1, 1, 0, 0]),
@@ -270,7 +276,7 @@ def run(folder: Path, *, drawn: pd.DataFrame = FOUR, searches: pd.DataFrame = SE
     paths = {name: folder / f"{name}.parquet" for name in tables}
     for name, table in tables.items():
         write_table(table, paths[name])
-    write_json(strategy(RIGHT, left={"CCL2": 0.02}), folder / "strategy.json")
+    write_json(strategy(called, left={"CCL2": 0.02}), folder / "strategy.json")
     made = folder / "metrics/recovered.json"
     recover(variant="melanoma", strategy=folder / "strategy.json", recovered=made, **paths)
     return read_json(made)
@@ -299,3 +305,10 @@ def test_without_a_search_the_classifier_alone_is_scored(tmp_path: Path) -> None
     found = run(tmp_path, searches=SEARCHES.iloc[:0])
 
     assert sorted(found) == ["auc", "auc_below_oracle", "auc_oracle", "fig3b_r"]
+
+
+def test_an_undefined_number_is_missing_from_the_file(tmp_path: Path) -> None:
+    found = run(tmp_path, called={})
+
+    assert "sign_precision" not in found
+    assert (found["sign_recall"], found["true_gain"]) == (0, 0)
