@@ -6,7 +6,7 @@ from numpy import ndarray
 
 from tissuetrace.stats.intervals import Interval
 
-__all__ = ["group_medians", "median_interval", "weighted_medians"]
+__all__ = ["group_medians", "median_change_interval", "median_interval", "weighted_medians"]
 
 Values = Float[ndarray, " item"]
 Codes = Int[ndarray, " item"]
@@ -59,29 +59,40 @@ def median_interval(
     known = ~np.isnan(values)
     values, repeats = values[known], repeats[known]
     names, members = np.unique(groups[known], return_inverse=True)
-    count, nothing = len(names), float("nan")
-    if count == 0:
-        return Interval(nothing, nothing, nothing, nothing, 0)
+    if len(names) == 0:
+        return _unknown(float("nan"), 0)
+    weights = _drawn_weights(len(names), draws=draws, seed=seed)
+    medians = [
+        _drawn_medians(values[repeats == repeat], members[repeats == repeat], weights)
+        for repeat in np.unique(repeats)
+    ]
     value = _nested_median(values, repeats)
-    if count == 1:
-        return Interval(value, nothing, nothing, nothing, 1)
-    from scipy.special import stdtrit  # the t quantile without the rest of scipy.stats
+    return _interval(value, _column_medians(np.stack(medians)), groups=len(names))
 
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(count - 1, np.full(count, 1 / count), size=draws)
-    weights = drawn * (count / (count - 1))
-    medians = np.stack(
-        [
-            _drawn_medians(values[repeats == repeat], members[repeats == repeat], weights)
-            for repeat in np.unique(repeats)
-        ]
-    )
-    drawn_values = _column_medians(medians)
-    if len(drawn_values) < 2:  # noqa: PLR2004  # one draw has no spread
-        return Interval(value, nothing, nothing, nothing, count)
-    se = float(drawn_values.std(ddof=1))
-    reach = float(stdtrit(count - 1, 0.975)) * se
-    return Interval(value, value - reach, value + reach, se, count)
+
+def median_change_interval(
+    before: Values, after: Values, groups: Codes, *, draws: int, seed: int
+) -> Interval:
+    """Median after less median before, both on the same drawn patients.
+
+    Args:
+        before: one for each item, such as the level of an image; NaN items are left out.
+        after: of the same items.
+        groups: number of the patient.
+        draws: how many times the patients are drawn, 2 or more.
+        seed: of the draws.
+
+    Returns:
+        As `median_interval`, of the difference of the two medians.
+    """
+    known = ~np.isnan(before) & ~np.isnan(after)
+    names, members = np.unique(groups[known], return_inverse=True)
+    if len(names) == 0:
+        return _unknown(float("nan"), 0)
+    weights = _drawn_weights(len(names), draws=draws, seed=seed)
+    drawn = [_drawn_medians(values[known], members, weights) for values in (after, before)]
+    value = float(np.median(after[known]) - np.median(before[known]))
+    return _interval(value, drawn[0] - drawn[1], groups=len(names))
 
 
 def weighted_medians(
@@ -100,6 +111,30 @@ def weighted_medians(
     low = (reached >= half - _ROUNDING).argmax(axis=1)
     high = (reached > half + _ROUNDING).argmax(axis=1)
     return np.where(reached[:, -1] > 0, (ranked[low] + ranked[high]) / 2, np.nan)
+
+
+def _drawn_weights(count: int, *, draws: int, seed: int) -> Float[ndarray, "draw group"]:
+    """Return how often each of the patients is drawn, rescaled; one patient has no other draw."""
+    if count == 1:
+        return np.ones((draws, 1))
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(count - 1, np.full(count, 1 / count), size=draws)
+    return drawn * (count / (count - 1))
+
+
+def _interval(value: float, drawn: Values, *, groups: int) -> Interval:
+    if groups < 2 or len(drawn) < 2:  # noqa: PLR2004  # one patient or draw has no spread
+        return _unknown(value, groups)
+    from scipy.special import stdtrit  # the t quantile without the rest of scipy.stats
+
+    se = float(drawn.std(ddof=1))
+    reach = float(stdtrit(groups - 1, 0.975)) * se
+    return Interval(value, value - reach, value + reach, se, groups)
+
+
+def _unknown(value: float, groups: int) -> Interval:
+    nothing = float("nan")
+    return Interval(value, nothing, nothing, nothing, groups)
 
 
 def _drawn_medians(
