@@ -1,8 +1,8 @@
 """Equation 1: what a change of a patch costs, and what it must reach."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -46,6 +46,10 @@ class Objective:
 
     Sums over variables are averages over the pixels of a row: a change that is the same at every
     pixel costs what it costs as a change of the channel's mean.
+
+    Attributes:
+        pixels: of a row, 1 where a row holds means.
+        bound: whether the probability holds something of each row.
     """
 
     probability: Probability
@@ -59,29 +63,37 @@ class Objective:
     p: float
     aim: float
 
-    @property
-    def pixels(self) -> int:
-        """Pixels of a row, 1 where a row holds means."""
-        return int(torch.Size(self.shape[1:]).numel())
+    pixels: int = field(init=False)
+    bound: bool = field(init=False)
 
-    def at(self, delta: Rows) -> PerRow:
-        """Return f(x₀ + δ)."""
+    def __post_init__(self) -> None:
+        # both are read at every step
+        object.__setattr__(self, "pixels", int(torch.Size(self.shape[1:]).numel()))
+        object.__setattr__(self, "bound", isinstance(self.probability, RowBound))
+
+    def at(self, delta: Rows, some: Int[Tensor, " some"] | None = None) -> Float[Tensor, " asked"]:
+        """Return f(x₀ + δ), of some rows alone where their numbers are given."""
+        probability, x0 = self.probability, self.x0
+        if some is not None and len(some) < len(delta):
+            x0, delta = x0.index_select(0, some), delta.index_select(0, some)
+            if self.bound:
+                probability = cast("RowBound", probability).rows(some)
         with torch.no_grad():
-            return self._f(self.x0 + delta)
+            return probability((x0 + delta).view(-1, *self.shape))
 
     def slope(self, delta: Rows, weigh: Callable[[PerRow], PerRow]) -> tuple[PerRow, Rows]:
         """Return f(x₀ + δ) and its gradient times a weight that f decides, row by row.
 
         The gradient is that of the inner product averaged over pixels: pixels times the plain one.
         """
-        x = (self.x0 + delta).requires_grad_()
+        x = (self.x0 + delta).view(-1, *self.shape).requires_grad_()
         with torch.enable_grad():
-            f = self._f(x)
+            f = self.probability(x)
         weights = weigh(f.detach())
         if self.pixels > 1:
             weights = weights * self.pixels
         (gradient,) = torch.autograd.grad(f, x, weights)
-        return f.detach(), gradient
+        return f.detach(), gradient.flatten(1)
 
     def distance(self, delta: Rows) -> PerRow:
         """Return β‖δ‖₁ + ‖δ‖², by which valid changes are compared."""
@@ -106,6 +118,3 @@ class Objective:
             low=self.low[rows],
             high=self.high[rows],
         )
-
-    def _f(self, x: Rows) -> PerRow:
-        return self.probability(x.view(-1, *self.shape))

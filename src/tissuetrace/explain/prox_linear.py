@@ -16,6 +16,7 @@ PerRow = Float[Tensor, " row"]
 
 STEPS = 15
 BISECTIONS = 30
+ROUNDING = 4  # units in the last place by which f may be off
 EASED, TIGHTENED = 0.3, 5.0  # factors of 1/η after a step that lowers Eq. 1, and one that does not
 
 
@@ -38,6 +39,7 @@ def minimise(objective: Objective, *, c: float, steps: int) -> tuple[Rows, PerRo
     """
     delta, reached = torch.zeros_like(objective.x0), torch.zeros_like(objective.x0[:, 0])
     stiffness = torch.ones_like(reached)  # 1/η
+    noise = ROUNDING * torch.finfo(delta.dtype).eps * c  # a rise that rounding of f explains is none
     f, gradient = objective.slope(delta, torch.ones_like)
     for step in range(1, min(steps, STEPS) + 1):
         model = _Linearised(
@@ -46,7 +48,7 @@ def minimise(objective: Objective, *, c: float, steps: int) -> tuple[Rows, PerRo
         proposed = model.solve(c)
         f_there, gradient_there = objective.slope(proposed, torch.ones_like)
         hinge = c * ((objective.aim - f_there).clamp_min(0) - (objective.aim - f).clamp_min(0))
-        better = hinge + _penalty_gained(objective, delta, proposed) < 0
+        better = hinge + _penalty_gained(objective, delta, proposed) < noise
         delta = torch.where(better[:, None], proposed, delta)
         gradient = torch.where(better[:, None], gradient_there, gradient)
         f = torch.where(better, f_there, f)

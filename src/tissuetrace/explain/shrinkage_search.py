@@ -104,27 +104,29 @@ class _Weights:
 
 
 class _Round:
-    """One round: `y` and `adv` of the recurrence as changes from x₀, in buffers of their own."""
+    """One round: `y` and `adv` of the recurrence as changes from x₀, of the rows that still move.
+
+    `nearest` is the distance of the best change of all rounds; `limit` the distance below which f
+    has something to decide: that of the best, or infinity where this round has found nothing yet.
+    """
 
     def __init__(self, objective: Objective, c: PerRow, best: Best) -> None:
         self.best = best
         self.found = torch.zeros_like(best.step, dtype=torch.bool)
         self.index = torch.arange(len(best.step), device=best.step.device)
         self._take(objective, c)
-        self.y = torch.zeros_like(objective.x0)
-        self.adv = torch.zeros_like(objective.x0)
-        self.distance = best.distance.clone()
+        self.y, self.adv = torch.zeros_like(objective.x0), torch.zeros_like(objective.x0)
+        self.nearest, self.limit = best.distance.clone(), torch.full_like(best.distance, math.inf)
 
     def step(self, number: int, *, lr: float, after: int) -> None:
         """Take one step with all rows that still move, and keep what is better."""
-        looks = number % LOOK_EVERY == 0
-        stood = self._at_start() if looks else None
+        stood = self._at_start() if number % LOOK_EVERY == 0 else None
         self._descend(lr)
-        new = softshrink(self.y, self.objective.beta)
-        torch.clamp(new, self.objective.low, self.objective.high, out=new)
-        momentum = (number + 1) / (number + 4)
-        torch.lerp(self.adv, new, 1 + momentum, out=self.y)
-        torch.clamp(self.y, self.objective.low, self.objective.high, out=self.y)
+        objective = self.objective
+        new = softshrink(self.y, objective.beta)
+        torch.clamp(new, objective.low, objective.high, out=new)
+        torch.lerp(self.adv, new, 1 + (number + 1) / (number + 4), out=self.y)
+        torch.clamp(self.y, objective.low, objective.high, out=self.y)
         self.adv = new
         self._keep(after + number + 1)
         if stood is not None:
@@ -132,33 +134,38 @@ class _Round:
 
     def finish(self) -> Bool[Tensor, " row"]:
         """Return which rows saw a valid change in this round."""
-        self.best.distance[self.index] = self.distance
+        self.best.distance[self.index] = self.nearest
+        self.found[self.index] = self.limit < math.inf
         return self.found
 
     def _take(self, objective: Objective, c: PerRow) -> None:
         self.objective, self.c = objective, c
+        self.against = -c
         self.pull = objective.towards * (-2 * objective.theta)
 
     def _descend(self, lr: float) -> None:
         objective = self.objective
-        _, gradient = objective.slope(
-            self.y, lambda f: torch.where(f < objective.aim, -self.c, 0.0)
-        )
+        _, gradient = objective.slope(self.y, lambda f: (f < objective.aim) * self.against)
         gradient.add_(self.y, alpha=2 * (1 + objective.theta)).add_(self.pull)
         self.y.add_(gradient.clamp_(-CLIP, CLIP), alpha=-lr)
 
     def _keep(self, step: int) -> None:
-        valid = self.objective.at(self.adv) > self.objective.p
         distance = self.objective.distance(self.adv)
-        better = (valid & (distance < self.distance)).nonzero().squeeze(1)
+        asked = (distance < self.limit).nonzero().squeeze(1)
+        if len(asked) == 0:
+            return
+        valid = asked[self.objective.at(self.adv, asked) > self.objective.p]
+        if len(valid) == 0:
+            return
+        now, before = distance[valid], self.nearest[valid]
+        self.nearest[valid] = self.limit[valid] = torch.minimum(now, before)
+        better = valid[now < before]
         rows = self.index[better]
-        self.found[self.index] |= valid
-        self.distance[better] = distance[better]
         self.best.delta[rows] = self.adv[better]
         self.best.step[rows] = float(step)
 
     def _at_start(self) -> Bool[Tensor, " row"]:
-        return ~(self.y.any(dim=1) | self.adv.any(dim=1))
+        return self.y.abs().add_(self.adv.abs()).sum(dim=1) == 0
 
     def _drop(self, standing: Bool[Tensor, " row"]) -> None:
         """Leave rows out that began and ended a step at x₀.
@@ -167,8 +174,9 @@ class _Round:
         """
         if standing.sum() <= WORTH_DROPPING * len(standing):
             return
-        self.best.distance[self.index] = self.distance
+        self.finish()
         moving = (~standing).nonzero().squeeze(1)
         self._take(self.objective.only(moving), self.c[moving])
-        self.index, self.distance = self.index[moving], self.distance[moving]
-        self.y, self.adv = self.y[moving], self.adv[moving]
+        self.index, self.nearest, self.limit, self.y, self.adv = (
+            each[moving] for each in (self.index, self.nearest, self.limit, self.y, self.adv)
+        )
