@@ -22,6 +22,8 @@ __all__ = ["SUFFIXES", "channel_files", "read_channel_folder", "read_mask", "rea
 
 SUFFIXES = (".tif", ".tiff")
 
+_OME_SUFFIXES = (".ome.tif", ".ome.tiff")
+
 # What tifffile and the codecs behind it raise on damaged files (TiffFileError is a ValueError).
 _DAMAGE = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, RuntimeError)
 
@@ -49,6 +51,8 @@ def read_tiff(path: Path, *, panel: Panel | None) -> Stack:
             px_um = _tag_px_um(file)
     except _DAMAGE as problem:
         raise InputError(f"no TIFF that can be read ({_one_line(problem)})") from problem
+    if description is None and path.name.lower().endswith(_OME_SUFFIXES):
+        raise InputError("its OME description is lost, and with it the order of channels")
     if description is None:
         labels, metals = _panel_order(len(pixels), panel)
     else:
@@ -146,10 +150,11 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
 
 def _pixels(file: tifffile.TiffFile) -> Shaped[ndarray, "channel y x"]:
     """Decode the one image of a file as channel, y, x."""
-    if len(file.series) != 1:
-        shapes = ", ".join("x".join(map(str, series.shape)) for series in file.series)
-        raise InputError(f"{len(file.series)} images in one file ({shapes}), expected one")
     series = file.series[0]
+    # pages of another size are series of their own, or left out as thumbnails
+    if len(file.series) != 1 or (len(file.pages) > 1 and len(series.pages) < len(file.pages)):
+        shapes = dict.fromkeys("x".join(map(str, page.shape)) for page in file.pages)
+        raise InputError(f"several images in one file ({', '.join(shapes)})")
     # where a page or a strip is lacking, the library would fill in zeros
     pages = [page.aspage() for page in series.pages if page is not None]
     if len(pages) < len(series.pages):
@@ -250,7 +255,7 @@ def _square(across: float | None, down: float | None) -> float | None:
 
 
 def _odd_sizes(
-    paths: list[Path], pages: list[Shaped[ndarray, "y x"]], sizes: Counter[tuple[int, ...]]
+    paths: list[Path], pages: list[Shaped[ndarray, "..."]], sizes: Counter[tuple[int, ...]]
 ) -> list[str]:
     usual = sizes.most_common(1)[0][0]
     expected = "x".join(map(str, usual))
