@@ -145,6 +145,22 @@ def test_a_variant_is_given_its_own_settings() -> None:
     check_params([stage], TISSUES)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tissue:
+    trees: int
+    age: int
+
+
+def test_a_stage_that_is_given_a_part_of_its_variant_tracks_that_part_alone() -> None:
+    stage = stage_of_tissues(of_variant(Shared, of=Tissue))
+    told = {"cells": {"tissues": {"skin": {"trees": 5, "age": 8}}}}
+
+    assert stage_params(stage, told, "skin") == {"tissue": Shared(trees=5)}
+    assert param_keys(stage) == ["cells.tissues.{tissues}.trees"]
+    with pytest.raises(InputError, match=r"tissues\.skin\.age: this key is missing"):
+        check_params([stage], {"cells": {"tissues": {"skin": {"trees": 5}}}})
+
+
 def test_a_mistake_of_one_variant_is_named_once() -> None:
     whole = measure_stage(params={"tissues": dict[str, Shared]})
     wrong = {"cells": {"tissues": {"skin": {"trees": 5}, "lung": {"tres": 7}}}}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tissuetrace.pipeline.errors import InputError
-from tissuetrace.pipeline.stage import Kind, Stage
+from tissuetrace.pipeline.stage import Kind, Section, Stage
 
 __all__ = ["check_params", "load_params", "param_keys", "stage_params"]
 
@@ -44,14 +44,18 @@ def stage_params(
         InputError: lists every unknown key, missing key, wrong type and value out of bounds.
     """
     wanted = {
-        argument: (section.replace(f"{{{stage.matrix}}}", f"{variant}"), kind)
-        for argument, (section, kind) in stage.sections.items()
+        argument: (section.name.replace(f"{{{stage.matrix}}}", f"{variant}"), section)
+        for argument, section in stage.sections.items()
     }
-    _raise_mistakes(_section_mistakes(stage.study, dict(wanted.values()), content))
+    _raise_mistakes(
+        _section_mistakes(stage.study, {name: s.whole for name, s in wanted.values()}, content)
+    )
     study = content.get(stage.study, {})
     return {
-        argument: _adapter(kind).validate_json(_as_json(_section(study, section)), strict=True)
-        for argument, (section, kind) in wanted.items()
+        argument: _adapter(section.kind).validate_json(
+            _as_json(_part(_section(study, name), section)), strict=True
+        )
+        for argument, (name, section) in wanted.items()
     }
 
 
@@ -65,9 +69,10 @@ def check_params(stages: Iterable[Stage], content: Mapping[str, Any]) -> None:
     matrices: dict[str, set[str]] = {}
     for stage in stages:
         sections = kinds.setdefault(stage.study, {})
-        for section, kind in stage.sections.values():
-            names = [section.replace(f"{{{stage.matrix}}}", name) for name in _keys(stage, content)]
-            sections.update(dict.fromkeys(names or [section], kind))
+        for section in stage.sections.values():
+            place = f"{{{stage.matrix}}}"
+            names = [section.name.replace(place, key) for key in _keys(stage, content)]
+            sections.update(dict.fromkeys(names or [section.name], section.whole))
         matrices.setdefault(stage.study, set()).update([stage.matrix] if stage.matrix else [])
     mistakes = [
         f"{name}: no such study{_nearest(name, kinds)}" for name in content if name not in kinds
@@ -90,9 +95,9 @@ def param_keys(stage: Stage) -> list[str]:
     `{key}` stands for the variant. A mapping of settings is tracked as a whole.
     """
     return sorted(
-        ".".join([stage.study, section, *field])
-        for section, kind in stage.sections.values()
-        for field in _tracked(kind)
+        ".".join([stage.study, section.name, *field])
+        for section in stage.sections.values()
+        for field in _tracked(section.kind)
     )
 
 
@@ -111,6 +116,13 @@ def _section(study: Mapping[str, Any], section: str) -> Any:  # noqa: ANN401  # 
     for key in section.split(".", 1):  # a variant may have dots in its name
         found = found.get(key) if isinstance(found, dict) else None
     return found
+
+
+def _part(values: Any, section: Section) -> Any:  # noqa: ANN401  # YAML is any value
+    if section.kind is section.whole:
+        return values
+    wanted = {field.name for field in fields(section.kind)}  # type: ignore[arg-type]  # a dataclass
+    return {key: value for key, value in values.items() if key in wanted}
 
 
 def _as_json(section: object) -> str:

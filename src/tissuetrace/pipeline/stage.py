@@ -20,6 +20,7 @@ __all__ = [
     "Output",
     "Plot",
     "Reproducibility",
+    "Section",
     "Stage",
     "Study",
     "each",
@@ -116,14 +117,41 @@ def each(template: str) -> Each:
 
 @dataclass(frozen=True, slots=True)
 class OfVariant:
-    """The settings of one variant, where the matrix key is a mapping from variants to settings."""
+    """The settings of one variant, where the matrix key is a mapping from variants to settings.
+
+    Args:
+        kind: the dataclass that the stage is given.
+        whole: the dataclass of everything that is said of a variant.
+    """
 
     kind: type
+    whole: type
 
 
-def of_variant(kind: type) -> OfVariant:
-    """Say that a parameter argument is the section of the stage's own variant."""
-    return OfVariant(kind)
+def of_variant(kind: type, *, of: type | None = None) -> OfVariant:
+    """Say that a parameter argument is the section of the stage's own variant.
+
+    Args:
+        kind: the dataclass that the stage is given.
+        of: where it is given a part: the dataclass of the whole section. A change of what the
+            stage is not given does not run it again.
+    """
+    return OfVariant(kind, of or kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Where a parameter argument comes from.
+
+    Args:
+        name: of the section below the study; `{key}` stands for the variant.
+        kind: type of the argument.
+        whole: type of the section, of which the argument may be a part.
+    """
+
+    name: str
+    kind: Kind
+    whole: Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,17 +186,17 @@ class Stage:
         return f"{self.study}-{self.name}"
 
     @property
-    def sections(self) -> dict[str, tuple[str, Kind]]:
-        """Section of `params.yaml` and type for each parameter argument.
+    def sections(self) -> dict[str, Section]:
+        """Section of `params.yaml` of each parameter argument.
 
         The argument `params` is the section named as the stage; any other name is the section of
         that name, which several stages may share, or that of the variant, `key.{key}`.
         """
         own = f"{self.matrix}.{{{self.matrix}}}"
         return {
-            argument: (own, kind.kind)
+            argument: Section(own, kind.kind, kind.whole)
             if isinstance(kind, OfVariant)
-            else (self.name if argument == "params" else argument, kind)
+            else Section(self.name if argument == "params" else argument, kind, kind)
             for argument, kind in self.params.items()
         }
 
