@@ -219,9 +219,9 @@ def _batches(
         for start in range(0, len(drawn), batch):
             chosen = drawn[start : start + batch]
             counts, kept = _seen(patches, chosen)
+            roots = torch.from_numpy(np.sqrt(counts, out=counts))  # torch's takes 7 times as long
             # the axes are renamed, not moved: memory stays channels-last
-            roots = torch.from_numpy(counts).permute(0, 3, 1, 2).sqrt_()
-            z = roots.sub_(mean).div_(sd).mul_(torch.from_numpy(kept)[:, None])
+            z = roots.permute(0, 3, 1, 2).sub_(mean).div_(sd).mul_(torch.from_numpy(kept)[:, None])
             yield z, torch.from_numpy(patches.labels[chosen]).float()
 
     return batches

@@ -207,7 +207,7 @@ class _Run:
     def _record(self, member: int, logits: Float[Tensor, " patch"]) -> None:
         truth = self.truths[member]
         loss = binary_cross_entropy_with_logits(
-            logits, torch.from_numpy(truth).to(logits), pos_weight=self.pos_weight.cpu()
+            logits, torch.tensor(truth).to(logits), pos_weight=self.pos_weight.cpu()
         )
         agreement = mcc(truth, logits.double().numpy(), threshold=0.0)  # of a logit
         history = self.histories[member]
