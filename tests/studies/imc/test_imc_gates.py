@@ -125,12 +125,19 @@ def patch_value(column: str, value: object) -> Damage:
     return lambda paths: put(table_of(paths), column, value)
 
 
-def twice(argument: str) -> Damage:
-    return lambda paths: edit(paths[argument], lambda table: pd.concat([table, table.iloc[:1]]))
+def twice(argument: str, row: int = 0) -> Damage:
+    def changed(table: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([table, table.iloc[[row]]])
+
+    return lambda paths: edit(paths[argument], changed)
 
 
 def decoy_value(column: str, value: object) -> Damage:
     return lambda paths: put(paths["decoy_random"], column, value, row=2)  # a negative patch
+
+
+def lose_a_patch(paths: Paths) -> None:
+    edit(table_of(paths), lambda table: table.drop(index=2))  # a negative one
 
 
 def lose_a_positive(paths: Paths) -> None:
@@ -285,6 +292,9 @@ CASES: list[tuple[Damage, str, tuple[str, str]]] = [
     (without("patient", lambda table: table.index > 0), UNPLACED, (STOP, "1")),
     (without("random", lambda table: table.index < 0), UNPLACED, (STOP, "480")),
     (twice("decoy_random"), UNSOUND_DECOYS, (STOP, "1")),
+    (twice("decoy_random", row=2), UNSOUND_DECOYS, (STOP, "2")),
+    (lose_a_patch, UNPLACED, (STOP, "4")),
+    (lose_a_patch, UNSOUND_DECOYS, (STOP, "4")),
     (lose_a_positive, UNSOUND_DECOYS, (STOP, "1")),
     (decoy_value("mean_CXCL9", float("nan")), UNSOUND_DECOYS, (STOP, "1")),
     (decoy_value("item", "core-99:0:0"), UNSOUND_DECOYS, (STOP, "1")),

@@ -210,5 +210,5 @@ def _record(made: CohortTables) -> dict[str, int]:
     }
     for scheme in SCHEMES:
         counts[f"{scheme}_redraws"] = int(redraws.get(scheme, 0))
-        counts[f"{scheme}_rows_without_decoy"] = len(made.splits[scheme]) - rows[scheme]
+        counts[f"{scheme}_rows_without_room_for_a_decoy"] = len(made.splits[scheme]) - rows[scheme]
     return counts
