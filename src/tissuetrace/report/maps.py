@@ -26,7 +26,6 @@ __all__ = [
     "patch_map",
 ]
 
-_ABSENT = "#f1f1f1"
 _GAP = 2  # empty patches between two maps
 _LABEL_SIZE = 6.5
 
@@ -75,7 +74,7 @@ def draw_maps(
     columns: int,
     ax: Axes,
     limits: tuple[float, float] = (0.0, 1.0),
-    colors: str = "cividis_r",
+    colors: str = "YlGnBu",
 ) -> ScalarMappable:
     """Draw maps side by side on one axes, `columns` in a line, all in one scale of colours.
 
@@ -106,7 +105,7 @@ def draw_maps(
             va="bottom",
             fontsize=_LABEL_SIZE,
         )
-    ax.imshow(np.where(ground > 0, 1.0, np.nan), cmap="Greys", vmin=0.95, vmax=2.2)
+    ax.imshow(np.where(ground > 0, 1.0, np.nan), cmap="Greys", vmin=0.0, vmax=5.0)
     shades = ax.imshow(
         np.ma.masked_invalid(canvas),
         cmap=colors,
@@ -165,7 +164,7 @@ def draw_signed_bars(
     ax.bar(places, values, width=0.72, color=colors, yerr=error, ecolor="#d1600a", capsize=2)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set_xticks(places, names, rotation=90, fontsize=7)
-    ax.set_xlim(-0.5, len(names) - 0.5)
+    ax.set_xlim(-0.5, max(len(names), 1) - 0.5)
     ax.grid(visible=False, axis="x")
 
 

@@ -62,7 +62,7 @@ def agreement(shares: pd.DataFrame) -> tuple[float, float]:
     if len(known) == 0:
         return float("nan"), float("nan")
     rmse = float(np.sqrt(np.mean((predicted - actual) ** 2)))
-    if len(known) < 3 or not actual.std() > 0 or not predicted.std() > 0:  # noqa: PLR2004  # two points lie on a line
+    if len(known) < 3 or np.ptp(actual) == 0 or np.ptp(predicted) == 0:  # noqa: PLR2004  # two points lie on a line
         return float("nan"), rmse
     return float(np.corrcoef(actual, predicted)[0, 1]), rmse
 

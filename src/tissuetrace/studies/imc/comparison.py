@@ -53,7 +53,7 @@ def classifier_table(outcome: Outcome, *, number_of_table: int, threshold: float
         caption=(
             "Paper: mean ± 95 % interval of 8 retrainings as printed, ± read as points; it does "
             "not say whether patients or patches were split. Its one MCC states no threshold: it "
-            f"stands here at both. {_untrained(outcome)}Deviation: ours less the paper's. "
+            f"stands here at both. {outcome.untrained()}Deviation: ours less the paper's. "
             f"{outcome.retrained()} {outcome.counted()} {outcome.note}"
         ),
         frame=pd.DataFrame(rows),
@@ -114,15 +114,6 @@ def _row(
     row |= in_columns({"paper": theirs, **found})
     row |= {f"{name}_deviation": one.value - theirs.value for name, one in found.items()}
     return row | {f"{name}_retrainings": one.retrainings for name, one in found.items()}
-
-
-def _untrained(outcome: Outcome) -> str:
-    said = []
-    for one in outcome.cohorts.values():
-        missing = [scheme for scheme in ("patient", "random") if scheme not in one.settings.cnn]
-        if missing:
-            said.append(f"{one.name} {' and '.join(missing)}")
-    return f"No CNN was trained for {', '.join(said)} (imc.cohorts.….cnn). " if said else ""
 
 
 def _c(steps: str) -> str:

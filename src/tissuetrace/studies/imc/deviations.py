@@ -189,7 +189,10 @@ def _of_effects(outcome: Outcome) -> list[_Row]:
         (
             "immune-excluded patients",
             "34 of 69, rule not said",
-            "observed level strictly below the cohort's median",
+            (
+                "level by f before any change strictly below the cohort's median; where that is "
+                "0, the patients at 0"
+            ),
             "",
         ),
         (

@@ -29,9 +29,9 @@ def cohort_numbers(cohort: "CohortOutcome") -> dict[str, float]:
     Args:
         cohort: what was found in it; classifiers and searches of the MLP.
     """
-    patient, random = (
+    patient, gap = (
         cohort.score("auc", model="mlp", scheme=scheme, threshold=0).value
-        for scheme in ("patient", "random")
+        for scheme in ("patient", "random-patient")
     )
     effect = cohort.effect("all")
     before, after = (
@@ -42,7 +42,7 @@ def cohort_numbers(cohort: "CohortOutcome") -> dict[str, float]:
     gain = cohort.leak.get("gain")
     return {
         "auc": patient,
-        "auc_gap": random - patient,
+        "auc_gap": gap,
         "mcc": cohort.score("mcc", model="mlp", scheme="patient", threshold=0.5).value,
         "found": found_rate(cohort),
         "level_before": before,

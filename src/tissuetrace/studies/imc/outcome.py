@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tissuetrace.stats.retrainings import MeanInterval
-from tissuetrace.studies.imc.cohorts import Cohort
+from tissuetrace.studies.imc.cohorts import SCHEMES, Cohort
 
 if TYPE_CHECKING:
     import pandas as pd
-    from tissuetrace.studies.imc.effect import Effect
 
     from tissuetrace.studies.imc.decoy import Decoy
+    from tissuetrace.studies.imc.effect import Effect
     from tissuetrace.studies.imc.evaluate import Evaluate
     from tissuetrace.studies.imc.ingest import Ingest
     from tissuetrace.studies.imc.patch import Patch
@@ -30,7 +30,11 @@ __all__ = [
 ]
 
 MODEL_NAMES = {"mlp": "MLP", "cnn": "CNN"}
-SCHEME_NAMES = {"patient": "unseen patients", "random": "random patches"}
+SCHEME_NAMES = {
+    "patient": "unseen patients",
+    "random": "random patches",
+    "random-patient": "difference of the two",
+}
 
 _NAN = float("nan")
 
@@ -92,21 +96,30 @@ class CohortOutcome:
     def score(
         self, metric: str, *, model: str, scheme: str, threshold: float, split: str = "test"
     ) -> MeanInterval:
-        """Look one score up; an AUC has no threshold, so any finds it."""
-        table = self.scores
-        rows = table[
-            (table["metric"] == metric)
-            & (table["model"] == model)
-            & (table["scheme"] == scheme)
-            & (table["split"] == split)
-        ]
-        if metric != "auc":
-            rows = rows[(rows["threshold"] - threshold).abs() < 1e-9]  # noqa: PLR2004  # of rounding
+        """Look one score up; an AUC has no threshold, so any finds it.
+
+        The scheme random-patient is the difference of the two.
+        """
+        rows = self._rows(metric, model=model, scheme=scheme, threshold=threshold, split=split)
         if rows.empty:
             return MeanInterval(_NAN, _NAN, _NAN, 0)
         row = rows.iloc[0]
         value, low, high = (float(row[name]) for name in ("value", "low", "high"))
         return MeanInterval(value, low, high, int(row["retrainings"]))
+
+    def over_patients(
+        self, metric: str, *, model: str, scheme: str, threshold: float
+    ) -> MeanInterval:
+        """Return a score of the first retraining on test with its interval over patients.
+
+        `retrainings` then counts patients. NaN where nothing was scored.
+        """
+        rows = self._rows(metric, model=model, scheme=scheme, threshold=threshold, split="test")
+        if rows.empty:
+            return MeanInterval(_NAN, _NAN, _NAN, 0)
+        row = rows.iloc[0]
+        value, low, high = (float(row[name]) for name in ("first", "subject_low", "subject_high"))
+        return MeanInterval(value, low, high, int(row["subjects"]))
 
     @property
     def patient_numbers(self) -> dict[str, int]:
@@ -125,6 +138,20 @@ class CohortOutcome:
             return ""
         said = str(self.strategy.get("why") or "").rstrip(".")
         return said or "no perturbation was found"
+
+    def _rows(
+        self, metric: str, *, model: str, scheme: str, threshold: float, split: str
+    ) -> "pd.DataFrame":
+        table = self.scores
+        rows = table[
+            (table["metric"] == metric)
+            & (table["model"] == model)
+            & (table["scheme"] == scheme)
+            & (table["split"] == split)
+        ]
+        if metric == "auc":
+            return rows
+        return rows[(rows["threshold"] - threshold).abs() < 1e-9]  # noqa: PLR2004  # of rounding
 
     def effect(self, kind: str) -> "pd.DataFrame":
         """Return the rows of one kind of strategy: all, single, without, subset, beta."""
@@ -209,6 +236,16 @@ class Outcome:
             for one in self.cohorts.values()
         ]
         return f"n: {'; '.join(parts)}."
+
+    def untrained(self) -> str:
+        """Say which CNN was not trained, for a caption; empty where all were."""
+        said = []
+        for one in self.cohorts.values():
+            missing = [name for name in SCHEMES if name not in one.settings.cnn]
+            if missing:
+                splits = " and ".join(SCHEME_NAMES[name] for name in missing)
+                said.append(f"{one.name} ({splits})")
+        return f"No CNN was asked for in {', '.join(said)}. " if said else ""
 
     def retrained(self) -> str:
         """Say what the brackets of a score tell, for a caption."""

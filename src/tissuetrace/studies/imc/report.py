@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tissuetrace.studies.imc.effect import Effect
-
 from tissuetrace.pipeline.errors import GateRefused
 from tissuetrace.pipeline.files import read_json, write_json
 from tissuetrace.pipeline.gate import token_mistakes
@@ -13,6 +11,7 @@ from tissuetrace.pipeline.hashing import digest
 from tissuetrace.pipeline.stage import each, metrics, stage, tolerance
 from tissuetrace.studies.imc.cohorts import Cohort
 from tissuetrace.studies.imc.decoy import Decoy
+from tissuetrace.studies.imc.effect import Effect
 from tissuetrace.studies.imc.evaluate import Evaluate
 from tissuetrace.studies.imc.ingest import Ingest
 from tissuetrace.studies.imc.patch import Patch

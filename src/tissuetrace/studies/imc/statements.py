@@ -114,10 +114,10 @@ def _others(one: CohortOutcome) -> str:
     whole = str(one.effect("all")["strategy"].iloc[0]) if len(one.effect("all")) else ""
     rows = one.levels[(one.levels["strategy"] == whole) & (one.levels["excluded"] == 1)]
     rise = (rows["after"] - rows["before"]).groupby(rows["scorer"]).mean()
-    same, other = (float(rise.get(scorer, float("nan"))) for scorer in ("same", "other"))
+    own, other = (float(rise.get(scorer, float("nan"))) for scorer in ("own", "other"))
     return (
-        f"mean rise {real_numbers([100 * same], digits=1)} points by the same, "
-        f"{real_numbers([100 * other], digits=1)} by the others"
+        f"what each found raises its own level by {real_numbers([100 * own], digits=1)} points, "
+        f"that of the others by {real_numbers([100 * other], digits=1)}"
     )
 
 

@@ -105,10 +105,13 @@ def strategy_table(outcome: Outcome) -> Table:
         name="strategies",
         title="Effect on immune-excluded tumours: the strategy, its parts, other settings",
         caption=(
-            f"Level: share of tumour patches with f > {outcome.settings.effect.p:g}. Brackets of "
-            "the change: 95 % interval from resampling patients. p: Wilcoxon over patients, paired "
-            "before and after, corrected after Holm over single and left-out targets. Found: share "
-            f"of searches that reached p under that setting. {why_empty(outcome)}{CAUSATION} "
+            f"Level: share of tumour patches with f > {outcome.settings.effect.p:g}, mean over "
+            "retrainings, median over cores of immune-excluded patients. Brackets of the change: "
+            "95 % interval from resampling patients. p: Wilcoxon over patients, paired before and "
+            "after, corrected after Holm over the strategy, single and left-out targets. Best "
+            "subsets are chosen and judged on the same cores: the most that their size can do. "
+            "Found: share of searches behind it that reached p. "
+            f"{why_empty(outcome)}{CAUSATION} "
             f"{outcome.counted()} {outcome.note}"
         ),
         frame=frame,
@@ -133,7 +136,8 @@ def excluded_levels(one: CohortOutcome, *, scorer: str = "same") -> pd.DataFrame
 
     Args:
         one: whose levels are taken.
-        scorer: same (the retraining that found it) or other (the others).
+        scorer: same (the strategy, by every retraining), own (what a retraining found alone, by
+            itself), or other (the same, by all other retrainings).
 
     Returns:
         `patient` (number), `images`, `tumour_patches`, then medians over the patient's images of
@@ -164,26 +168,27 @@ def patient_table(outcome: Outcome) -> Table:
     """Return the levels of each immune-excluded patient, scored by the same and other models."""
     frames = []
     for one in outcome.searched:
-        same, other = (excluded_levels(one, scorer=scorer) for scorer in ("same", "other"))
-        after = dict(zip(other["patient"], other["after"], strict=True))
+        same = excluded_levels(one)
         n = same["tumour_patches"]
         frames.append(
             same.assign(
                 cohort=one.name,
-                after_other=[after.get(patient, np.nan) for patient in same["patient"]],
+                after_own=_after(one, same, scorer="own"),
+                after_other=_after(one, same, scorer="other"),
                 difference=same["after"] - same["before"],
                 ratio=(same["after"] * n + 1) / (same["before"] * n + 1),
             )
         )
-    columns = ["cohort", "patient", "images", "tumour_patches", "before", "after", "after_other"]
-    columns += ["difference", "ratio"]
+    columns = ["cohort", "patient", "images", "tumour_patches", "before", "after", "after_own"]
+    columns += ["after_other", "difference", "ratio"]
     return Table(
         name="excluded_patients",
         title="Immune-excluded patients before and after the strategy",
         caption=(
-            "Immune-excluded: observed level strictly below the cohort's median (or at it, where "
-            "it is 0). Patients are numbered. Median over a patient's cores of the mean over "
-            "retrainings. By others: each strategy scored by the retrainings that did not find "
+            "Immune-excluded: level by f before any change strictly below the cohort's median; "
+            "where that median is 0, the patients at 0. Patients are numbered. Median over a "
+            "patient's cores of the mean over retrainings. Own: what each retraining found alone, "
+            "scored by itself; by others: the same, scored by the retrainings that did not find "
             "it. A fold change from 0 is undefined: the difference, and (after + 1) / (before + 1) "
             f"in patches, stand instead. {why_empty(outcome)}{CAUSATION} {outcome.note}"
         ),
@@ -195,6 +200,7 @@ def patient_table(outcome: Outcome) -> Table:
             count("tumour_patches", "tumour patches"),
             percent("before", "before"),
             percent("after", "after"),
+            percent("after_own", "after, own"),
             percent("after_other", "after, by others"),
             percent("difference", "difference"),
             number("ratio", "ratio + 1", digits=1),
@@ -291,6 +297,13 @@ def why_empty(outcome: Outcome) -> str:
         if one.why_no_search
     ]
     return f"{' '.join(said)} " if said else ""
+
+
+def _after(one: CohortOutcome, rows: pd.DataFrame, *, scorer: str) -> list[float]:
+    """Return the level after, of the same patients as other rows have, by another scorer."""
+    found = excluded_levels(one, scorer=scorer)
+    after = dict(zip(found["patient"], found["after"], strict=True))
+    return [after.get(patient, float("nan")) for patient in rows["patient"]]
 
 
 def _whole(one: CohortOutcome) -> str:

@@ -124,10 +124,10 @@ def _before_after(outcome: Outcome, one: CohortOutcome) -> Illustration:
         name=f"figure_4b_maps_{one.name}",
         title=f"Figure 4B, {one.name}: one immune-excluded core before and after",
         caption=(
-            f"Core {core}, n = {int(tumour.sum())} tumour patches of {len(table)}; the others are "
-            "gray. Observed: dark where the patch holds T cells. Before and after: mean "
-            "probability over retrainings with the channel means as they are and multiplied by "
-            f"the strategy. {CAUSATION} {outcome.note}"
+            f"Core {core}, of the median rise, n = {int(tumour.sum())} tumour patches of "
+            f"{len(table)}; the others are gray. Observed: dark where the patch holds T cells. "
+            "Before and after: mean probability over retrainings with the channel means as they "
+            f"are and multiplied by the strategy. {CAUSATION} {outcome.note}"
         ),
         alternative="Maps of one core: T cells observed, probability before and after.",
         draw=draw,
@@ -152,8 +152,8 @@ def _patients(outcome: Outcome, searched: list[CohortOutcome]) -> Illustration:
         title="Figure 4C: immune-excluded patients before and after the strategy",
         caption=(
             "Median over a patient's cores of the mean over retrainings, lines: quartiles over the "
-            f"cores. Paired Wilcoxon over patients, not patches: {said}. Scored by the retraining "
-            f"that found it; by the others in the table. {CAUSATION} {outcome.note}"
+            f"cores. Paired Wilcoxon over patients, not patches: {said}. Levels scored by the "
+            f"other retrainings stand in the table. {CAUSATION} {outcome.note}"
         ),
         alternative="Infiltration of each excluded patient before and after.",
         draw=draw,
@@ -179,7 +179,7 @@ def _targets(outcome: Outcome, one: CohortOutcome) -> Illustration:
     def draw() -> "Figure":
         figure, axes = grid_of_axes(1, 2, height_in=3.1)
         for (title, rows), ax in zip(parts.items(), axes, strict=True):
-            names = [str(name) for name in rows["strategy"]]
+            names = [str(name).removeprefix("without ") for name in rows["strategy"]]
             maps.draw_signed_bars(names, _change(rows), ax=ax, reach=_gain_reach(rows))
             ax.axhline(reference, color="black", linewidth=0.9, linestyle="--")
             ax.set(ylabel="change of infiltration (points)", title=title)
@@ -193,9 +193,10 @@ def _targets(outcome: Outcome, one: CohortOutcome) -> Illustration:
         name=f"figure_4d_targets_{one.name}",
         title=f"Figure 4D, {one.name}: single targets and what each adds",
         caption=(
-            "Change of the share of infiltrated tumour patches of immune-excluded patients, with "
-            "95 % intervals from resampling patients. Dashed: the whole strategy. p after Holm in "
-            f"the table. {_excluded(one)} {CAUSATION} {outcome.note}"
+            "Change of the share of infiltrated tumour patches, median over cores of "
+            "immune-excluded patients, with 95 % intervals from resampling patients. Dashed: the "
+            f"whole strategy. p after Holm in the table. {_excluded(one)} {CAUSATION} "
+            f"{outcome.note}"
         ),
         alternative="Effect of each target alone and of the strategy without it.",
         draw=draw,
@@ -219,8 +220,9 @@ def _sweep(outcome: Outcome, searched: list[CohortOutcome]) -> Illustration:
         title="Figure 4E: sparser strategies and what they still do",
         caption=(
             "Left: each β of the grid; beside a dot the number of targets it calls, dashed the "
-            "share of searches that reached p: a larger β finds fewer. Right: the best subset of "
-            "each size, since β alone seldom gives few targets. Vertical lines: 95 % intervals "
+            "share of searches that reached p. Right: the best subset of each size, since β alone "
+            "seldom gives few targets; it is chosen and judged on the same cores, so this is the "
+            "most that its size can do. Vertical lines: 95 % intervals "
             f"from resampling patients. {counted} {CAUSATION} {outcome.note}"
         ),
         alternative="Effect and found-rate against β, and effect against number of targets.",
@@ -268,9 +270,7 @@ def _dots(places: ndarray, values: ndarray, reach: ndarray, *, ax: "Axes") -> No
 
 
 def _stability(outcome: Outcome, one: CohortOutcome) -> Illustration:
-    wide = one.stability.pivot_table(
-        "median", ["variant", "seed"], "channel", aggfunc="first", sort=True
-    )
+    wide = one.stability.pivot(index=["variant", "seed"], columns="channel", values="median")  # noqa: PD010  # pivot_table drops a channel that is NaN throughout
     channels = [name for name in one.settings.free if name in wide.columns]
     variants = [str(variant) for variant, _ in wide.index]
     starts = [place for place in range(len(variants)) if variants[place - 1] != variants[place]]
@@ -279,7 +279,7 @@ def _stability(outcome: Outcome, one: CohortOutcome) -> Illustration:
     def draw() -> "Figure":
         figure, (ax,) = grid_of_axes(1, 1, height_in=1.4 + 0.16 * len(wide))
         values = wide[channels].to_numpy(dtype=np.float64)
-        limit = float(np.nanmax(np.abs(values), initial=0.05))
+        limit = max(0.05, float(np.nan_to_num(np.abs(values)).max(initial=0)))
         shades = maps.draw_heat(values, channels=channels, ax=ax, borders=starts[1:], limit=limit)
         ends = [*starts[1:], len(variants)]
         middles = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
