@@ -88,7 +88,7 @@ def standardised(
     """
     mean, deviation = means[training].mean(axis=0), means[training].std(axis=0)
     # the deviation of a constant is rounding noise, by which no other patch may be divided
-    varies = deviation > 1e-12 * np.abs(mean)  # noqa: PLR2004  # some thousand roundings
+    varies = deviation > 1e-12 * np.abs(mean)
     z: Float64[ndarray, "patch channel"] = (means - mean) / np.where(varies, deviation, 1.0)
     return z
 

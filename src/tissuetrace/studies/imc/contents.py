@@ -1,20 +1,20 @@
 """What patches hold under other holes than their own: measured core by core, many holes at once."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 from numpy import ndarray
 
 from tissuetrace.imaging.masks import Mean, count_components, masked_means, unite, unpack
 from tissuetrace.pipeline.parallel import parallel_map
 
-__all__ = ["Covers", "Holes", "Measured", "measure", "read_holes"]
+__all__ = ["Covers", "Erased", "Holes", "erased_under", "means_under", "read_holes"]
 
-_CHUNK = 32  # cores of one worker's turn, since a process takes longer to start than a few take
+_CHUNK = 50  # cores of one worker's turn; a process takes longer to start than some cores do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,24 +56,16 @@ class Covers:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What is left of each patch under each cover.
+class Erased:
+    """What is hidden of each patch under each cover.
 
     Args:
-        means: of every predictor (counts).
+        px: erased pixels.
         components: parts of the erased area.
-        erased_px: erased pixels.
     """
 
-    means: Float64[ndarray, "patch alternative channel"]
+    px: Int64[ndarray, "patch alternative"]
     components: Int64[ndarray, "patch alternative"]
-    erased_px: Int64[ndarray, "patch alternative"]
-
-    def each(self) -> Iterator["Measured"]:
-        """Return one alternative after the other."""
-        for number in range(self.means.shape[1]):
-            part = slice(number, number + 1)
-            yield Measured(self.means[:, part], self.components[:, part], self.erased_px[:, part])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +106,25 @@ def read_holes(pixels: Path, images: Sequence[str]) -> Holes:
     )
 
 
-def measure(holes: Holes, covers: Covers, *, mean: Mean) -> Measured:
-    """Measure every patch under all its covers; the pixels of one core are in memory at a time."""
-    ends = np.cumsum(holes.sizes)
+def erased_under(holes: Holes, covers: Covers) -> Erased:
+    """Measure the hidden area of every patch under all its covers; no pixel is read."""
+    count, alternatives = covers.hosts.shape
+    found = Erased(*(np.empty((count, alternatives), dtype=np.int64) for _ in range(2)))
+    for part in _parts(holes):
+        united = _united(holes.masks, covers.rows(part), holes.side_px)
+        of_part = (part.stop - part.start, alternatives)
+        found.px[part] = np.count_nonzero(united, axis=(1, 2)).reshape(of_part)
+        found.components[part] = count_components(united).reshape(of_part)
+    return found
+
+
+def means_under(
+    holes: Holes, covers: Covers, *, mean: Mean
+) -> Float64[ndarray, "patch alternative channel"]:
+    """Measure what is left of every patch under all its covers (counts).
+
+    The pixels of one core are in memory at a time.
+    """
     with tempfile.TemporaryDirectory() as folder:
         masks = Path(folder) / "masks.npy"  # every worker maps it, none holds it
         np.save(masks, holes.masks)
@@ -125,36 +133,38 @@ def measure(holes: Holes, covers: Covers, *, mean: Mean) -> Measured:
                 path=path,
                 masks=masks,
                 side_px=holes.side_px,
-                covers=covers.rows(slice(end - size, end)),
+                covers=covers.rows(part),
                 mean=mean,
             )
-            for path, size, end in zip(holes.paths, holes.sizes, ends, strict=True)
+            for path, part in zip(holes.paths, _parts(holes), strict=True)
         ]
         chunks = [jobs[start : start + _CHUNK] for start in range(0, len(jobs), _CHUNK)]
-        measured = parallel_map(_measure_chunk, chunks, title="measuring patches")
-    cores = [core for chunk in measured for core in chunk]
-    return Measured(
-        np.concatenate([core.means for core in cores]),
-        np.concatenate([core.components for core in cores]),
-        np.concatenate([core.erased_px for core in cores]),
-    )
+        means = parallel_map(_measure_chunk, chunks, title="measuring patches")
+    return np.concatenate([core for chunk in means for core in chunk])
 
 
-def _measure_chunk(jobs: Sequence[_Job]) -> list[Measured]:
+def _parts(holes: Holes) -> list[slice]:
+    """Return the patches of each core."""
+    ends = np.cumsum(holes.sizes).tolist()
+    return [slice(end - size, end) for end, size in zip(ends, holes.sizes, strict=True)]
+
+
+def _measure_chunk(jobs: Sequence[_Job]) -> list[Float64[ndarray, "patch alternative channel"]]:
     return [_measure_core(job) for job in jobs]
 
 
-def _measure_core(job: _Job) -> Measured:
+def _measure_core(job: _Job) -> Float64[ndarray, "patch alternative channel"]:
     with np.load(job.path) as core:
         pixels = core["pixels"]
-    masks = np.load(job.masks, mmap_mode="r")
-    shape = (job.side_px, job.side_px)
-    hosts, donors = job.covers.hosts, job.covers.donors
-    own = unpack(masks[hosts.ravel()], shape)
-    given = unpack(masks[donors.ravel()], shape)
-    united = unite(own, given, job.covers.orientations.ravel())
-    return Measured(
-        masked_means(pixels, united.reshape(*hosts.shape, *shape), mean=job.mean),
-        count_components(united).reshape(hosts.shape),
-        np.count_nonzero(united, axis=(1, 2)).reshape(hosts.shape),
-    )
+    united = _united(np.load(job.masks, mmap_mode="r"), job.covers, job.side_px)
+    shape = (*job.covers.hosts.shape, job.side_px, job.side_px)
+    return masked_means(pixels, united.reshape(shape), mean=job.mean)
+
+
+def _united(
+    masks: UInt8[ndarray, "all bytes"], covers: Covers, side_px: int
+) -> Bool[ndarray, "patch_alternative side side"]:
+    shape = (side_px, side_px)
+    own = unpack(masks[covers.hosts.ravel()], shape)
+    given = unpack(masks[covers.donors.ravel()], shape)
+    return unite(own, given, covers.orientations.ravel())

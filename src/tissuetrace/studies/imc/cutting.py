@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["count_cores", "cut_cores"]
 
-_CHUNK = 16  # cores of one worker's turn, since a process takes longer to start than a few take
+_CHUNK = 50  # cores of one worker's turn; a process takes longer to start than some cores do
 _COUNTS = ".counts.json"
 _WHOLE_MAX = np.iinfo(np.uint16).max
 

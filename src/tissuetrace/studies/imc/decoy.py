@@ -13,9 +13,9 @@ from tissuetrace.studies.imc.patch import Patch
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy import ndarray
 
     from tissuetrace.learn.decoys import Decoys
-    from tissuetrace.studies.imc.contents import Holes, Measured
 
 __all__ = ["Decoy", "decoy"]
 
@@ -83,7 +83,7 @@ def decoy(  # noqa: PLR0913  # four inputs, three outputs and two sections of pa
     import numpy as np
     import pandas as pd
 
-    from tissuetrace.studies.imc.contents import measure, read_holes
+    from tissuetrace.studies.imc.contents import erased_under, means_under, read_holes
     from tissuetrace.studies.imc.drawn_decoys import covers_of, draw_for_seeds, read_seed_splits
     from tissuetrace.studies.imc.features import patch_table
 
@@ -101,12 +101,24 @@ def decoy(  # noqa: PLR0913  # four inputs, three outputs and two sections of pa
         for scheme, path in zip(SCHEMES, (split_patient, split_random), strict=True)
     }
     everyone = [decoys for scheme in SCHEMES for decoys in drawn[scheme]]
-    measured = measure(holes, covers_of(everyone), mean=patch.mean)
-    seen = [_seen(patches, *pair, holes) for pair in zip(everyone, measured.each(), strict=True)]
+    covers = covers_of(everyone)
+    means = means_under(holes, covers, mean=patch.mean)
+    erased = erased_under(holes, covers)
+    area_um2 = holes.px_um**2
+    seen = [
+        _seen(
+            patches,
+            decoys,
+            means[:, place],
+            erased_um2=erased.px[:, place] * area_um2,
+            components=erased.components[:, place],
+        )
+        for place, decoys in enumerate(everyone)
+    ]
     seeds = len(drawn["patient"])
     for path, rows in ((patient, seen[:seeds]), (random, seen[seeds:])):
         numbered = [table.assign(seed=seed) for seed, table in enumerate(rows)]
-        write_table(pd.concat(numbered, ignore_index=True)[list(seen[0])], path)
+        write_table(pd.concat(numbered, ignore_index=True), path)
     counts = [
         {"scheme": scheme, "seed": seed, "dropped": int(np.count_nonzero(decoys.dropped))}
         for scheme in SCHEMES
@@ -116,9 +128,12 @@ def decoy(  # noqa: PLR0913  # four inputs, three outputs and two sections of pa
 
 
 def _seen(
-    patches: "pd.DataFrame", decoys: "Decoys", measured: "Measured", holes: "Holes"
+    patches: "pd.DataFrame",
+    decoys: "Decoys",
+    means: "ndarray",
+    **erased: "ndarray",
 ) -> "pd.DataFrame":
-    """Return the rows of one seed; its number is filled in later."""
+    """Return the rows of one seed, whose number is filled in later."""
     import numpy as np
     import pandas as pd
 
@@ -131,9 +146,8 @@ def _seen(
             "seed": np.int64(-1),
             "donor": np.where(decoys.donors >= 0, items[decoys.donors], ""),
             "orientation": decoys.orientations,
-            "erased_um2": measured.erased_px[:, 0] * holes.px_um**2,
-            "components": measured.components[:, 0],
+            **erased,
         }
     )
-    means = pd.DataFrame(measured.means[:, 0], columns=mean_columns(patches))
-    return pd.concat([facts, means], axis=1)[~decoys.dropped]
+    columns = mean_columns(patches)
+    return pd.concat([facts, pd.DataFrame(means, columns=columns)], axis=1)[~decoys.dropped]
