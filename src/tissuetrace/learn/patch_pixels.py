@@ -29,7 +29,7 @@ class PatchPixels:
     """
 
     names: tuple[str, ...]
-    cores: tuple[Real[ndarray, "patch height width channel"], ...]
+    cores: tuple[Real[ndarray, "_ height width channel"], ...]
     masks: UInt8[ndarray, "patch bytes"]
     shape: tuple[int, int]
     core: Int64[ndarray, " patch"]
