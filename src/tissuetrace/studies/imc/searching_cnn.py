@@ -17,7 +17,7 @@ from tissuetrace.pipeline import machine
 from tissuetrace.pipeline.files import read_table
 from tissuetrace.studies.imc.search_tables import counterfactual_table, pool_row
 from tissuetrace.studies.imc.searching import Rows, Search, Searched, read_rows, search_settings
-from tissuetrace.studies.imc.seen_pixels import SeenPixels, read_peaks, read_pixels
+from tissuetrace.studies.imc.seen_pixels import PatchFiles, SeenPixels
 
 __all__ = ["first_of_each", "search_cnn"]
 
@@ -64,6 +64,7 @@ class _Retraining:
 
     Args:
         rows: with `donor` and `orientation`.
+        files: pixels and masks of the cohort's patches.
         mean: of the channel means over the training patches (counts).
         sd: of the same.
         peaks: largest square root of a count in the training patches.
@@ -72,6 +73,7 @@ class _Retraining:
     job: Search
     rows: Rows
     network: PatchNetwork
+    files: PatchFiles
     mean: Float[ndarray, " channel"]
     sd: Float[ndarray, " channel"]
     peaks: Float[ndarray, " channel"]
@@ -84,6 +86,7 @@ class _Retraining:
         donors = donors[donors["seed"] == job.seed].drop(columns="seed")
         rows = replace(rows, table=rows.table.merge(donors, on="item", validate="one_to_one"))
         network = load_patch_cnn(inputs.cnn / f"model.{job.seed}.safetensors")
+        files = PatchFiles.open(inputs.pixels, inputs.tables)
         train = rows.x[rows.train]
         sd = train.std(axis=0)
         return cls(
@@ -92,9 +95,8 @@ class _Retraining:
             network=replace(network, model=network.model.to(machine.device())),
             mean=train.mean(axis=0),
             sd=np.where(sd > 0, sd, 1.0),
-            peaks=read_peaks(
-                inputs.pixels, inputs.tables, rows.table[rows.train].reset_index(drop=True)
-            ),
+            files=files,
+            peaks=files.peaks(rows.table[rows.train]),
         )
 
     def searched(self, chosen: Int[ndarray, " patch"], variant: str) -> pd.DataFrame:
@@ -158,8 +160,7 @@ class _Retraining:
         return found
 
     def _pixels(self, chosen: Int[ndarray, " patch"]) -> SeenPixels:
-        rows = self.rows.table.iloc[chosen].reset_index(drop=True)
-        return read_pixels(self.job.inputs.pixels, self.job.inputs.tables, rows)
+        return self.files.read(self.rows.table.iloc[chosen])
 
     def _standardised(self, seen: SeenPixels) -> Tensor:
         """Return what the network sees: z values, 0 where erased."""
@@ -181,50 +182,49 @@ class _Scaled:
 
     Args:
         ask: the network, of z values of pixels.
-        roots: square roots of the counts of each row's pixels.
-        kept: 1 where a pixel is not erased, else 0.
+        roots: square roots of the counts of each row's pixels over the network's own standard
+            deviation, 0 where erased.
+        centres: the network's own mean over its standard deviation, 0 where erased.
         means: channel means of each row before (counts), 1 where they are 0.
-        of_means: mean and standard deviation that the z of the means is made with.
-        of_roots: those of the network's own input.
+        mean: of the channel means, that their z is made with.
+        sd: of the same.
     """
 
     ask: Probability
     roots: Tensor
-    kept: Tensor
+    centres: Tensor
     means: Tensor
-    of_means: tuple[Tensor, Tensor]
-    of_roots: tuple[Tensor, Tensor]
+    mean: Tensor
+    sd: Tensor
 
     @classmethod
     def of(
         cls, cnn: _Retraining, seen: SeenPixels, means: Float[ndarray, "patch channel"]
     ) -> "_Scaled":
-        network = cnn.network
+        network, kept = cnn.network, _tensor(seen.kept)[:, None]
+        centre, spread = (_tensor(v)[:, None, None] for v in (network.mean, network.sd))
         return cls(
             ask=probability(network),
-            roots=_tensor(seen.roots),
-            kept=_tensor(seen.kept)[:, None],
+            roots=_tensor(seen.roots) / spread * kept,
+            centres=centre / spread * kept,
             means=_tensor(np.where(means > 0, means, 1.0)),
-            of_means=(_tensor(cnn.mean), _tensor(cnn.sd)),
-            of_roots=(
-                _tensor(network.mean)[:, None, None],
-                _tensor(network.sd)[:, None, None],
-            ),
+            mean=_tensor(cnn.mean),
+            sd=_tensor(cnn.sd),
         )
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return f for means in z, one row for each row of pixels."""
-        mean, sd = self.of_means
         # the root has no slope at 0, where a channel would be stuck
-        ratio = ((x * sd + mean) / self.means).clamp_min(_LEAST_RATIO).sqrt()
-        centre, spread = self.of_roots
-        z = (self.roots * ratio[:, :, None, None] - centre) / spread * self.kept
-        return self.ask(z)
+        ratio = ((x * self.sd + self.mean) / self.means).clamp_min(_LEAST_RATIO).sqrt()
+        return self.ask(self.roots * ratio[:, :, None, None] - self.centres)
 
     def rows(self, index: Int[Tensor, " some"]) -> "_Scaled":
         """Return the same of some rows."""
         return replace(
-            self, roots=self.roots[index], kept=self.kept[index], means=self.means[index]
+            self,
+            roots=self.roots[index],
+            centres=self.centres[index],
+            means=self.means[index],
         )
 
 
