@@ -222,6 +222,17 @@ def test_a_tiff_that_lacks_its_end_gives_no_other_pixels(
     np.testing.assert_array_equal(found, draw())
 
 
+@pytest.mark.parametrize("tag", ["StripByteCounts", "StripOffsets"])
+def test_a_strip_that_lacks_is_not_read_as_zeros(tmp_path: Path, tag: str) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, draw()[0], rowsperstrip=4, metadata=None, compression="zlib")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        strips = file.pages.first.tags[tag]
+        strips.overwrite([strips.value[0], 0, strips.value[2]])
+
+    assert "truncated, or strips lack" in refusal(path, Panel(channels=("CD3",), metals=("",)))
+
+
 def test_an_ome_tiff_whose_description_is_lost_takes_no_order_from_the_panel(
     tmp_path: Path,
 ) -> None:

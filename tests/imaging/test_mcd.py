@@ -120,6 +120,17 @@ def test_a_zeroed_block_without_a_txt_is_refused_even_where_partial_ones_are_kep
     assert "stand there twice" in refusal(written, partial="drop")
 
 
+def test_a_block_beyond_the_end_of_the_file_is_told_with_its_place(written: Written) -> None:
+    start, end = written.blocks[3]
+    content = written.path.read_bytes()
+    old = f"<DataEndOffset>{end}</DataEndOffset>".encode("utf-16-le")
+    new = f"<DataEndOffset>{end + 24 * 10**6}</DataEndOffset>".encode("utf-16-le")
+    written.path.write_bytes(content.replace(old, new))
+    written.txt(3).unlink()
+
+    assert f"should lie at {start} to {end + 24 * 10**6} of " in refusal(written, 3)
+
+
 @pytest.mark.parametrize("shift", [4, 24, -24, 1, 10**7])
 def test_wrong_offsets_send_the_reader_to_the_txt(written: Written, shift: int) -> None:
     start, end = written.blocks[2]
@@ -234,6 +245,13 @@ def test_a_txt_of_its_own_takes_the_pixel_size_of_its_mcd(written: Written) -> N
 
     assert (stack.px_um, stack.remarks) == (1.0, ())
     np.testing.assert_allclose(stack.x, written.images[3], atol=6e-4)
+
+
+def test_a_txt_of_an_mcd_that_tells_nothing_has_completeness_unknown(written: Written) -> None:
+    written.truncate(0.5)
+    written.path.with_suffix(".schema").unlink()
+
+    assert "completeness unknown" in read_txt(written.txt(3), partial="refuse").remarks[0]
 
 
 def test_a_txt_alone_is_read_with_completeness_unknown(written: Written) -> None:
