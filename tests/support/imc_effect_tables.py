@@ -53,7 +53,11 @@ def write_effect(folder: Path, patches: pd.DataFrame, settings: Cohort, *, why: 
         "agreement": {} if why else dict.fromkeys(settings.free, 1.0),
         "settings": {},
     }
-    strategy |= {"why": why} if why else {"clipped": 0.04}
+    strategy["why"] = why
+    if not why:
+        agreed = {"sign_agreement": 0.9, "rank_correlation": 0.8}
+        strategy |= {"clipped": 0.04, "stability": dict.fromkeys(VARIANTS, agreed)}
+        strategy["excluded"] = {"patients": 3, "of": 6, "rule": "below the median level"}
     write_json(strategy, folder / "strategy.json")
 
 

@@ -27,6 +27,7 @@ from tissuetrace.pipeline.files import read_json, read_table, write_json, write_
 from tissuetrace.studies.imc.classifier_figures import agreement, predicted_map
 from tissuetrace.studies.imc.layout import all_tables
 from tissuetrace.studies.imc.outcome import Outcome
+from tissuetrace.studies.imc.search_summaries import variant_order
 from tissuetrace.studies.imc.statements import of_search, of_validity
 from tissuetrace.studies.imc.strategy_tables import excluded_levels
 from tissuetrace.studies.imc.therapy_figures import found_changes
@@ -286,6 +287,19 @@ def test_effects_scored_by_the_others_stand_beside(done: Path) -> None:
     assert rows["ratio"].tolist() == pytest.approx(
         ((0.27 * n + 1) / (0.02 * n + 1)).tolist(), rel=1e-4
     )
+
+
+def test_the_patients_are_counted_with_the_rule_that_chose_them(outcome: Outcome) -> None:
+    caption = all_tables(outcome)["excluded_patients"].caption
+
+    assert "melanoma 3 of 6, below the median level" in caption
+
+
+def test_variants_stand_by_number_after_the_default(outcome: Outcome) -> None:
+    rows = all_tables(outcome)["agreements"].frame
+
+    assert rows["variant"].tolist()[:5] == ["default", "beta=0.02", "beta=0.5", "k=3", "k=5"]
+    assert sorted(["k=10", "k=9", "default"], key=variant_order) == ["default", "k=9", "k=10"]
 
 
 def test_a_change_is_drawn_over_its_patchs_largest(outcome: Outcome) -> None:

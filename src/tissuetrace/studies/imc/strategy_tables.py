@@ -1,8 +1,7 @@
-"""Our own tables of the perturbations: the strategy, whom it helps, the search, its stability."""
+"""Our own tables of the perturbations: the strategy, what it does, whom it helps."""
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tissuetrace.report.tables import (
@@ -21,8 +20,6 @@ __all__ = [
     "channel_table",
     "excluded_levels",
     "patient_table",
-    "search_table",
-    "stability_table",
     "strategy_table",
     "why_empty",
 ]
@@ -186,7 +183,8 @@ def patient_table(outcome: Outcome) -> Table:
         title="Immune-excluded patients before and after the strategy",
         caption=(
             "Immune-excluded: level by f before any change strictly below the cohort's median; "
-            "where that median is 0, the patients at 0. Patients are numbered. Median over a "
+            "where that median is 0, the patients at 0"
+            f"{_excluded(outcome)}. Patients are numbered. Median over a "
             "patient's cores of the mean over retrainings. Own: what each retraining found alone, "
             "scored by itself; by others: the same, scored by the retrainings that did not find "
             "it. A fold change from 0 is undefined: the difference, and (after + 1) / (before + 1) "
@@ -208,87 +206,6 @@ def patient_table(outcome: Outcome) -> Table:
     )
 
 
-def search_table(outcome: Outcome) -> Table:
-    """Return pool, searches, found-rate and distance of each variant of the search."""
-    rows: Rows = []
-    for one in outcome.cohorts.values():
-        searched = one.pool[one.pool["variant"] != "none"]
-        for (model, variant), part in searched.groupby(["model", "variant"], sort=True):
-            starts = int(part["starts"].sum())
-            row: dict[str, Any] = {
-                "cohort": one.name,
-                "model": str(model).upper(),
-                "variant": str(variant),
-            }
-            row |= {"retrainings": part["seed"].nunique(), "pool": float(part["pool"].median())}
-            row |= {"pool_least": int(part["pool"].min()), "starts": starts}
-            row["found"] = float(part["found"].sum()) / starts if starts else float("nan")
-            row["distance"] = float(part["distance"].median())
-            rows.append(row | {"left_out": int(part["left_out"].sum()), "why": _words(part["why"])})
-    columns = ["cohort", "model", "variant", "retrainings", "pool", "pool_least", "starts"]
-    columns += ["found", "distance", "left_out", "why"]
-    return Table(
-        name="searches",
-        title="The search: prototypes, found-rate, distance",
-        caption=(
-            "Pool: training patches that may be a prototype; a small one gives far prototypes. "
-            "Distance: β‖δ‖₁ + ‖δ‖² in SD of the channels, median over found patches, then over "
-            "retrainings. Left out: relative changes not formed, since the mean before is at or "
-            "below the 1st percentile of the channel's positive training means. "
-            f"{why_empty(outcome)}{outcome.note}"
-        ),
-        frame=pd.DataFrame(rows, columns=columns),
-        columns=(
-            text("cohort", "cohort"),
-            text("model", "model"),
-            text("variant", "variant"),
-            count("retrainings", "retrainings"),
-            count("pool", "pool, median"),
-            count("pool_least", "pool, least"),
-            count("starts", "searches"),
-            percent("found", "found"),
-            number("distance", "distance", digits=2),
-            count("left_out", "left out"),
-            text("why", "remark"),
-        ),
-    )
-
-
-def stability_table(outcome: Outcome) -> Table:
-    """Return the sign of each channel's change over retrainings and variants of the search."""
-    rows: Rows = []
-    for one in outcome.searched:
-        for (variant, channel), part in one.stability.groupby(["variant", "channel"], sort=True):
-            medians = part["median"]
-            middle = float(medians.median())
-            same = float((np.sign(medians) == np.sign(middle)).mean())
-            row: dict[str, Any] = {"cohort": one.name, "variant": variant, "channel": channel}
-            row |= {"median": middle, "median_low": medians.min(), "median_high": medians.max()}
-            row |= {"same_sign": same, "retrainings": len(part)}
-            rows.append(row | {"found": float(part["found"].mean())})
-    columns = ["cohort", "variant", "channel", "median", "median_low", "median_high", "same_sign"]
-    columns += ["retrainings", "found"]
-    return Table(
-        name="stability",
-        title="Does the strategy hold in every retraining and for every k?",
-        caption=(
-            "Median relative change over found patches: median over retrainings, in brackets the "
-            "least and the largest of them. Variants change one setting each. "
-            f"{why_empty(outcome)}{outcome.note}"
-        ),
-        frame=pd.DataFrame(rows, columns=columns),
-        columns=(
-            text("cohort", "cohort"),
-            text("variant", "variant"),
-            text("channel", "channel"),
-            percent_interval("median", "relative change (%)"),
-            percent("same_sign", "same sign", digits=0),
-            count("retrainings", "retrainings"),
-            percent("found", "found", digits=0),
-        ),
-    )
-
-
 def why_empty(outcome: Outcome) -> str:
     """Say for which cohorts there is no perturbation and why; empty where there is one for all."""
     said = [
@@ -297,6 +214,16 @@ def why_empty(outcome: Outcome) -> str:
         if one.why_no_search
     ]
     return f"{' '.join(said)} " if said else ""
+
+
+def _excluded(outcome: Outcome) -> str:
+    said = [
+        f"{one.name} {told['patients']} of {told['of']}, {told['rule']}"
+        for one in outcome.searched
+        for told in [one.strategy.get("excluded")]
+        if told
+    ]
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def _after(one: CohortOutcome, rows: pd.DataFrame, *, scorer: str) -> list[float]:
@@ -319,10 +246,6 @@ def _joined(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
 
 def _said(cohort: str, channel: str) -> str:
     return _PAPER[DIRECTIONS.get(channel, 0)] if cohort == "melanoma" else ""
-
-
-def _words(values: "pd.Series[Any]") -> str:
-    return "; ".join(sorted({str(value) for value in values} - {""}))
 
 
 def _yes(value: object) -> str:
