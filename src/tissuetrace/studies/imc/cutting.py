@@ -31,6 +31,17 @@ __all__ = ["count_cores", "cut_cores"]
 
 _CHUNK = 50  # cores of one worker's turn; a process takes longer to start than some cores do
 _COUNTS = ".counts.json"
+_COUNTED = (
+    "patches",
+    "dropped_border",
+    "dropped_tissue",
+    "dropped_hole",
+    "erased",
+    "constant_channels",
+    "zero_markers",
+    "non_finite",
+    "negative",
+)
 _WHOLE_MAX = np.iinfo(np.uint16).max
 
 
@@ -94,7 +105,7 @@ def count_cores(tables: Path, subjects: Mapping[str, str]) -> "pd.DataFrame":
         {"image": name, "subject": subjects[name], **read_json(tables / f"{name}{_COUNTS}")}
         for name in sorted(subjects)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["image", "subject", *_COUNTED])
 
 
 def _check_channels(images: Path, subjects: Mapping[str, str], cohort: Cohort) -> None:
