@@ -18,7 +18,7 @@ from tissuetrace.pipeline.errors import InputError
 __all__ = ["Counterfactuals", "Probability", "RowBound", "search"]
 
 Patches = Float[Tensor, "row *shape"]
-Bound = Float[Tensor, "..."]
+Given = Float[Tensor, "..."]
 Rows = Float[Tensor, "row variable"]
 PerRow = Float[Tensor, " row"]
 
@@ -53,10 +53,10 @@ class Counterfactuals:
 def search(  # noqa: PLR0913  # the settings of the published method, all by keyword
     probability: Probability,
     x0: Patches,
-    prototypes: Patches,
+    prototypes: Given,
     *,
-    lower: Bound,
-    upper: Bound,
+    lower: Given,
+    upper: Given,
     c: float,
     beta: float,
     theta: float,
@@ -147,10 +147,10 @@ def _check_settings(**settings: float) -> None:
 
 def _box(
     x0: Patches,
-    prototypes: Patches,
+    prototypes: Given,
     *,
-    lower: Bound,
-    upper: Bound,
+    lower: Given,
+    upper: Given,
 ) -> tuple[Rows, Rows]:
     """Return the box of each row, widened to contain x₀, after a look at all that is given."""
     if x0.ndim < MATRIX or prototypes.shape != x0.shape:

@@ -39,7 +39,9 @@ def minimise(objective: Objective, *, c: float, steps: int) -> tuple[Rows, PerRo
     """
     delta, reached = torch.zeros_like(objective.x0), torch.zeros_like(objective.x0[:, 0])
     stiffness = torch.ones_like(reached)  # 1/η
-    noise = ROUNDING * torch.finfo(delta.dtype).eps * c  # a rise that rounding of f explains is none
+    noise = (
+        ROUNDING * torch.finfo(delta.dtype).eps * c
+    )  # a rise that rounding of f explains is none
     f, gradient = objective.slope(delta, torch.ones_like)
     for step in range(1, min(steps, STEPS) + 1):
         model = _Linearised(
@@ -77,15 +79,19 @@ class _Linearised:
     def solve(self, c: float) -> Rows:
         """Return the change at the least λ in [0, c] whose tangent reaches the aim, else at c."""
         short, enough = torch.zeros_like(self.f), torch.full_like(self.f, c)
-        at_zero = self._tangent(self._change(short)) >= self.objective.aim
+        at_zero, at_c = self._lacks(short) <= 0, self._lacks(enough) > 0
         for _ in range(BISECTIONS):
             middle = (short + enough) / 2
-            reaches = self._tangent(self._change(middle)) >= self.objective.aim
+            reaches = self._lacks(middle) <= 0
             short, enough = (
                 torch.where(reaches, short, middle),
                 torch.where(reaches, middle, enough),
             )
-        return self._change(torch.where(at_zero, 0.0, enough))
+        # the tangent is linear between kinks: without this, the width that is left hides descent
+        lacking, beyond = self._lacks(short), -self._lacks(enough)
+        share = torch.where(lacking + beyond > 0, lacking / (lacking + beyond), 1.0)
+        weight = torch.where(at_c, enough, torch.lerp(short, enough, share))
+        return self._change(torch.where(at_zero, 0.0, weight))
 
     def _change(self, weight: PerRow) -> Rows:
         objective = self.objective
@@ -97,5 +103,7 @@ class _Linearised:
             shrunk / (stiffness + 2 + 2 * objective.theta), objective.low, objective.high
         )
 
-    def _tangent(self, delta: Rows) -> PerRow:
-        return self.f + self.objective.mean(self.gradient * (delta - self.delta))
+    def _lacks(self, weight: PerRow) -> PerRow:
+        """Return by how much the tangent falls short of the aim."""
+        moved = self._change(weight) - self.delta
+        return self.objective.aim - self.f - self.objective.mean(self.gradient * moved)
