@@ -209,7 +209,7 @@ def _other_betas(
     return parts
 
 
-def _full(changes: Channels, cohort: "Cohort") -> Channels:
+def _full(changes: Float[ndarray, " free"], cohort: "Cohort") -> Channels:
     """Put the changes of the free channels among all predictors."""
     full = np.zeros(len(cohort.predictors))
     full[[cohort.predictors.index(name) for name in cohort.free]] = changes
