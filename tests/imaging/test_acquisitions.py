@@ -109,6 +109,36 @@ def test_planes_in_depth_are_no_channels(tmp_path: Path) -> None:
     assert "axis Z of length 3" in refusal(tmp_path / "z.ome.tiff", PANEL)
 
 
+def test_pages_that_the_ome_description_promises_but_are_not_there_are_refused(
+    tmp_path: Path,
+) -> None:
+    path = described(tmp_path / "a.ome.tiff", pages=2, size_c=3, channels=3)
+
+    assert "pages lack, or lie in another file" in refusal(path)
+
+
+def test_an_ome_description_of_other_channels_than_the_files_is_refused(tmp_path: Path) -> None:
+    path = described(tmp_path / "a.ome.tiff", pages=3, size_c=3, channels=2)
+
+    assert "OME description of 2 channels, file of 3" in refusal(path)
+
+
+def described(path: Path, *, pages: int, size_c: int, channels: int) -> Path:
+    """Write an OME-TIFF whose description says what it likes."""
+    named = "".join(f'<Channel ID="Channel:0:{n}" Name="c{n}"/>' for n in range(channels))
+    pixels = (
+        f'<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="10" SizeY="12" '
+        f'SizeC="{size_c}" SizeZ="1" SizeT="1">{named}<TiffData/></Pixels>'
+    )
+    name = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    text = f'<OME xmlns="{name}"><Image ID="Image:0">{pixels}</Image></OME>'
+    with tifffile.TiffWriter(path, ome=False) as file:
+        for page in draw()[:pages]:
+            file.write(page, description=text, metadata=None, photometric="minisblack")
+            text = ""
+    return path
+
+
 def test_an_acquisition_of_a_tiff_is_no_choice(tmp_path: Path) -> None:
     path = ome(tmp_path / "a.ome.tiff")
 
@@ -187,6 +217,12 @@ def test_colours_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "c.tif", np.zeros((9, 9, 3), np.uint8), photometric="rgb")
 
     assert "colours (RGB)" in refusal(tmp_path / "c.tif", PANEL)
+
+
+def test_complex_numbers_are_no_counts(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "c.tif", draw("complex64"), photometric="minisblack", metadata=None)
+
+    assert "values are complex64" in refusal(tmp_path / "c.tif", PANEL)
 
 
 @pytest.mark.parametrize(
