@@ -141,7 +141,7 @@ def draw_heat(
         values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest"
     )
     for border in borders:
-        ax.axhline(border - 0.5, color="black", linewidth=0.4)
+        ax.axhline(border - 0.5, color="black", linewidth=0.9)
     ax.set_xticks(range(len(channels)), channels, rotation=90, fontsize=7)
     ax.set_yticks([])
     ax.grid(visible=False)

@@ -120,7 +120,7 @@ def _maps(outcome: Outcome, one: CohortOutcome) -> Illustration:
     lines = max(1, -(-len(shown) // _PER_LINE))
 
     def draw() -> "Figure":
-        figure, axes = grid_of_axes(1, 2, height_in=0.7 + 1.0 * lines)
+        figure, axes = grid_of_axes(1, 2, height_in=0.7 + 0.72 * lines)
         for column, title, ax in zip(
             ("label", "called"), ("true", "MLP at 0.5"), axes, strict=True
         ):

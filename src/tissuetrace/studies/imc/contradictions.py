@@ -227,8 +227,8 @@ def _patients() -> Contradiction:
         printed=f'{_PATIENTS} (abstract), "~30" (introduction), {EXCLUDED} (results)',
         other=f"At most ({_PATIENTS} − 1) / 2 = {below} of {_PATIENTS} patients lie strictly "  # noqa: RUF001  # a minus sign
         "below the median.",
-        consequence=f"{EXCLUDED} are the immune-excluded: observed level strictly below the "
-        "cohort's median. That rule is used here.",
+        consequence=f"{EXCLUDED} are read as the immune-excluded: level before any change strictly "
+        "below the cohort's median. That rule is used here.",
     )
 
 

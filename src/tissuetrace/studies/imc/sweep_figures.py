@@ -119,7 +119,8 @@ def _draw_sweep(rows: pd.DataFrame, ax: "Axes") -> None:
     ax.set_xticks(places, names)
     ax.set(xlabel="β", ylabel="change (points), found (%)")
     if names:
-        ax.legend(loc="best", fontsize=7.5)
+        ax.set_ylim(top=1.22 * max(ax.get_ylim()[1], 1.0))  # room for the legend
+        ax.legend(loc="upper center", ncols=2, fontsize=7.5)
 
 
 def _draw_subsets(rows: pd.DataFrame, ax: "Axes") -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["found_changes", "therapy_figures"]
 
 _TUMOUR = 0.5
+_NUMBERED = 40  # patients: the numbers of more cannot be read
 _MOST_ROWS = 4000  # of Fig. 4A: more are finer than a dot of the picture
 
 
@@ -69,14 +70,18 @@ def _changes(outcome: Outcome, one: CohortOutcome) -> Illustration:
 
     def draw() -> "Figure":
         figure, (heat, ax) = grid_of_axes(2, 1, height_in=6.2)
-        subjects = shown["subject"].to_numpy()
-        borders = (np.flatnonzero(subjects[1:] != subjects[:-1]) + 1).tolist()
         if len(shown):
+            counts = shown.groupby("subject", sort=True).size()
+            ends = counts.cumsum().to_numpy()
+            borders = ends[:-1].tolist()
             shades = maps.draw_heat(
                 shown[channels].to_numpy(), channels=channels, ax=heat, borders=borders
             )
             figure.colorbar(shades, ax=heat, label="δ / largest |δ| of the patch")
-        heat.set(ylabel=f"{len(shown):,} patches by patient")
+            if len(counts) <= _NUMBERED:
+                numbers = [str(one.patient_numbers[str(name)]) for name in counts.index]
+                heat.set_yticks(ends - counts.to_numpy() / 2 - 0.5, numbers, fontsize=6)
+        heat.set(ylabel=f"{len(shown):,} patches by patient (number)")
         maps.draw_signed_bars(
             channels,
             100 * bars["median"].to_numpy(),

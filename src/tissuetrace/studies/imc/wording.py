@@ -75,9 +75,9 @@ def key_numbers(outcome: Outcome) -> list[Tile]:
         ]
         levels = (numbers["level_before"], numbers["level_after"])
         if all(math.isfinite(level) for level in levels):
-            before, after = (f"{100 * level:.0f} %" for level in levels)
+            before, after = (f"{100 * level:.0f}" for level in levels)
             meaning = f"infiltration of immune-excluded patients under the strategy, {one.name}"
-            tiles.append(Tile(value=f"{before} → {after}", interval="", meaning=meaning))
+            tiles.append(Tile(value=f"{before} → {after} %", interval="", meaning=meaning))
     return tiles
 
 
