@@ -139,7 +139,7 @@ def _decoy_counts(made: CohortTables, seen: Mapping[Scheme, pd.DataFrame]) -> di
         absent = positives * seeds - int((good & (rows["label"] == 1)).sum())
         unsound += int((~good & (rows["label"] != 1)).sum()) + abs(absent)
         foreign += _foreign(rows)
-        least = min(least, _least(1 - rows["erased_um2"] / made.patch_um2))
+        least = min(least, _least((made.patch_um2 - rows["erased_um2"]) / made.patch_um2))
     return {
         "unsound_decoys": unsound,
         "foreign_donors": foreign,
