@@ -297,6 +297,8 @@ CASES: list[tuple[Damage, str, tuple[str, str]]] = [
     (lose_a_patch, UNSOUND_DECOYS, (STOP, "4")),
     (lose_a_positive, UNSOUND_DECOYS, (STOP, "1")),
     (decoy_value("mean_CXCL9", float("nan")), UNSOUND_DECOYS, (STOP, "1")),
+    (decoy_value("mean_CXCL9", float("inf")), UNSOUND_DECOYS, (STOP, "1")),
+    (decoy_value("mean_CXCL9", -0.1), UNSOUND_DECOYS, (STOP, "1")),
     (decoy_value("item", "core-99:0:0"), UNSOUND_DECOYS, (STOP, "1")),
     (
         donor_of_another_split,
