@@ -48,7 +48,7 @@ def ordinary(one: Retraining, recipe: Recipe, seed: int) -> tuple[nn.Sequential,
 
     Initial weights and orders are drawn as the stack draws them.
     """
-    weights, orders = module._streams(seed, one.seed)
+    weights, orders = module.streams_of(seed, one.seed)
     layers: list[nn.Module] = []
     for width, units in zip((CHANNELS, *recipe.hidden), (*recipe.hidden, 1), strict=True):
         layer = nn.Linear(width, units)

@@ -17,12 +17,21 @@ from torch import Generator, Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tissuetrace.learn.loop import Schedule, reproducible
+from tissuetrace.learn.padding import batch_shares, padded, taken
 from tissuetrace.models.mlp_stack import MlpStack
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.progress import progress
 from tissuetrace.stats.classification import mcc
 
-__all__ = ["Examples", "Recipe", "Retraining", "Trained", "standard_of", "train_mlps"]
+__all__ = [
+    "Examples",
+    "Recipe",
+    "Retraining",
+    "Trained",
+    "standard_of",
+    "streams_of",
+    "train_mlps",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +133,14 @@ def standard_of(
     return mean, np.where(sd > 1e-12 * np.abs(mean), sd, 1.0)
 
 
+def streams_of(seed: int, name: int) -> tuple[Generator, Generator]:
+    """Return what the member of a split seed draws its weights from, and its orders of rows."""
+    children = np.random.SeedSequence(seed, spawn_key=(name,)).spawn(2)
+    seeds = [int(child.generate_state(1, np.uint64)[0] >> np.uint64(1)) for child in children]
+    first, second = (Generator().manual_seed(number) for number in seeds)
+    return first, second
+
+
 def _check(retrainings: Sequence[Retraining]) -> None:
     if not retrainings:
         raise ValueError("no retraining")
@@ -141,68 +158,85 @@ class _Run:
     ) -> None:
         self.recipe = recipe
         self.stack, self.best = (_standardised(retrainings, recipe.hidden) for _ in range(2))
-        streams = [_streams(seed, one.seed) for one in retrainings]
+        streams = [streams_of(seed, one.seed) for one in retrainings]
         self.stack.draw([first for first, _ in streams])
         self.stack.to(device)
         self.orders = [second for _, second in streams]
-        self.z, self.y = _padded(self.stack, [one.training for one in retrainings], device)
-        self.rows = np.array([len(one.training.labels) for one in retrainings])
-        self.validation_z, _ = _padded(self.stack, [one.validation for one in retrainings], device)
         self.truths = [one.validation.labels for one in retrainings]
+        longest = max(map(len, self.truths))
+        parts = [one.validation for one in retrainings]
+        self.validation_z = padded(self._z(parts), longest).to(device)
         lr = recipe.schedule.lr
         self.adam = torch.optim.Adam(self.stack.parameters(), lr=lr, fused=True)
-        self.pos_weight = torch.tensor(recipe.pos_weight, device=device, dtype=self.z.dtype)
-        self.steps = recipe.schedule.epochs * math.ceil(self.rows.max() / recipe.batch)
+        self.pos_weight = torch.tensor(recipe.pos_weight, device=device)
         self.alive = np.ones(len(retrainings), dtype=bool)
         self.histories: list[list[dict[str, float]]] = [[] for _ in retrainings]
         self.best_epochs = [0] * len(retrainings)
-        self.losses = torch.zeros(len(retrainings), device=device, dtype=torch.float64)
-        self.position = np.zeros(len(retrainings), dtype=np.int64)
-        self.order = torch.stack([self._shuffled(member) for member in range(len(retrainings))])
+        self._lay_out([one.training for one in retrainings], device)
+
+    def _lay_out(self, training: Sequence[Examples], device: str) -> None:
+        """Put all rows into whole batches, those of a member's last one padded with weight 0."""
+        self.rows = np.array([len(one.labels) for one in training])
+        batch = self.recipe.batch
+        batches = math.ceil(self.rows.max() / batch)
+        self.steps = self.recipe.schedule.epochs * batches
+        length = batches * batch
+        self.z = padded(self._z(training), length).to(device)
+        self.y = padded([one.labels for one in training], length).to(device)
+        shares = [batch_shares(int(rows), batch) for rows in self.rows]
+        self.shares = padded(shares, length).to(device)
+        members = torch.arange(len(training), device=device)[:, None]
+        # places count from the first member's first row: one index is faster than two
+        self.first = members * self.z.shape[1] + torch.arange(batch, device=device)
+        self.drawn = torch.arange(self.y.numel(), device=device).view_as(self.y)
+        self.position = np.zeros(len(training), dtype=np.int64)
+        self.losses = torch.zeros(len(training), device=device, dtype=torch.float64)
+        for member in range(len(training)):
+            self._begin_epoch(member)
+
+    def _z(self, parts: Sequence[Examples]) -> list[Float64[ndarray, "_ channel"]]:
+        standards = zip(parts, self.stack.mean, self.stack.sd, strict=True)
+        return [(one.x - mean) / sd for one, mean, sd in standards]
 
     def one_step(self) -> None:
         """Let every member learn from its next batch, and end the epochs that end with it."""
-        chosen, taken = self._next_batch()
-        members = torch.arange(len(taken), device=self.z.device)[:, None]
+        start = torch.from_numpy(self.position).to(self.first)
+        places = self.first + start[:, None]
+        chosen = taken(self.drawn, places)
         self.adam.zero_grad()
-        logits = self.stack(self.z[members, chosen])
+        logits = self.stack(taken(self.z, chosen))
         each = binary_cross_entropy_with_logits(
             logits,
-            self.y[members, chosen],
-            weight=self._weights(taken),
+            taken(self.y, chosen),
+            weight=taken(self.shares, places),
             pos_weight=self.pos_weight,
             reduction="none",
         ).sum(dim=1)
         each.sum().backward()  # type: ignore[no-untyped-call]  # torch's own is untyped
         self.adam.step()
-        self.losses += each.detach() * torch.from_numpy(taken).to(self.losses)
+        own = np.minimum(self.rows - self.position, self.recipe.batch)
+        self.losses += each.detach() * torch.from_numpy(own).to(self.losses)
+        self.position += self.recipe.batch * self.alive
         ended = np.flatnonzero(self.alive & (self.position >= self.rows))
         if len(ended):
             self._end_epoch(ended)
 
-    def _next_batch(self) -> tuple[Int64[Tensor, "member batch"], Int64[ndarray, " member"]]:
-        """Return the next rows of each member, and how many of them are its own."""
-        start = torch.from_numpy(self.position)[:, None]
-        columns = start + torch.arange(self.recipe.batch)
-        chosen = self.order.gather(1, columns.clamp(max=self.order.shape[1] - 1))
-        taken = np.clip(self.rows - self.position, 0, self.recipe.batch) * self.alive
-        self.position += self.recipe.batch
-        return chosen.to(self.z.device), taken
-
-    def _weights(self, taken: Int64[ndarray, " member"]) -> Float[Tensor, "member batch"]:
-        """Return what makes a sum the mean over a member's own rows: padding weighs 0."""
-        own = np.arange(self.recipe.batch) < taken[:, None]
-        weights = own / np.maximum(taken, 1)[:, None]
-        return torch.from_numpy(weights).to(self.z)
+    def _begin_epoch(self, member: int) -> None:
+        """Draw an order of a member's rows."""
+        rows = int(self.rows[member])
+        order = torch.randperm(rows, generator=self.orders[member]).to(self.drawn)
+        self.drawn[member, :rows] = order + self.first[member, 0]
+        self.position[member] = 0
+        self.losses[member] = 0.0
 
     def _end_epoch(self, ended: Int64[ndarray, " some"]) -> None:
         with torch.no_grad():
             logits = self.stack(self.validation_z[ended], ended.tolist()).cpu()
         for member, answers in zip(ended.tolist(), logits, strict=True):
             self._record(member, answers[: len(self.truths[member])])
-            self.position[member] = 0
-            self.losses[member] = 0.0
-            self.order[member] = self._shuffled(member)
+            self._begin_epoch(member)
+            if not self.alive[member]:
+                self.shares[member] = 0.0  # it is carried along, and learns nothing
 
     def _record(self, member: int, logits: Float[Tensor, " patch"]) -> None:
         truth = self.truths[member]
@@ -237,11 +271,6 @@ class _Run:
                     kept[member] = now[member]
         self.alive[member] = epoch < schedule.epochs and epoch - best < schedule.patience
 
-    def _shuffled(self, member: int) -> Int64[Tensor, " row"]:
-        """Draw an order of a member's rows, padded with its first row."""
-        own = torch.randperm(int(self.rows[member]), generator=self.orders[member])
-        return torch.nn.functional.pad(own, (0, int(self.rows.max()) - len(own)))
-
 
 def _merit(row: Mapping[str, float]) -> tuple[float, float]:
     """Return what the best epoch has most of.
@@ -259,24 +288,3 @@ def _standardised(retrainings: Sequence[Retraining], hidden: Sequence[int]) -> M
     stack.mean = np.stack([mean for mean, _ in standards])
     stack.sd = np.stack([sd for _, sd in standards])
     return stack
-
-
-def _padded(
-    stack: MlpStack, examples: Sequence[Examples], device: str
-) -> tuple[Float[Tensor, "member row channel"], Float[Tensor, "member row"]]:
-    """Return z values and labels of all members in one array each, padded with zeros."""
-    longest = max(len(one.labels) for one in examples)
-    z = np.zeros((len(examples), longest, stack.mean.shape[1]), dtype=np.float32)
-    y = np.zeros((len(examples), longest), dtype=np.float32)
-    for member, one in enumerate(examples):
-        z[member, : len(one.labels)] = (one.x - stack.mean[member]) / stack.sd[member]
-        y[member, : len(one.labels)] = one.labels
-    return torch.from_numpy(z).to(device), torch.from_numpy(y).to(device)
-
-
-def _streams(seed: int, name: int) -> tuple[Generator, Generator]:
-    """Return what a member draws its weights from, and its orders."""
-    children = np.random.SeedSequence(seed, spawn_key=(name,)).spawn(2)
-    seeds = [int(child.generate_state(1, np.uint64)[0] >> np.uint64(1)) for child in children]
-    first, second = (Generator().manual_seed(number) for number in seeds)
-    return first, second
