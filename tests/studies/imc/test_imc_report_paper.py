@@ -9,6 +9,7 @@ from tissuetrace.studies.imc.contradictions import (
     contradictions,
     f1_of,
     mcc_bound,
+    reachable,
     shrinkage,
 )
 from tissuetrace.studies.imc.paper import PUBLISHED, published
@@ -55,6 +56,11 @@ def test_the_f1_of_the_melanoma_cnn_is_the_only_one_out_of_reach() -> None:
     assert [key for key, state in rows.items() if state != "fits"] == [("melanoma", "CNN", 0.8)]
     assert "= 0.58" in said("c")
     assert "F1 0.60" in said("c")
+
+
+@pytest.mark.parametrize(("printed", "can_be"), [(0.50, True), (0.509, True), (0.52, False)])
+def test_rounding_is_taken_in_favour_of_what_is_printed(printed: float, can_be: object) -> None:
+    assert reachable(printed, mcc_bound, precision=0.5, recall=0.5) is can_be
 
 
 def test_at_most_34_of_69_lie_below_their_median() -> None:
