@@ -2,7 +2,7 @@
 
     python benchmarks/counterfactual.py                       # both settings; several minutes
     python benchmarks/counterfactual.py --json
-    python benchmarks/counterfactual.py --patches-peer 4 --patches-peer-defaults 0
+    python benchmarks/counterfactual.py --patches-peer 4 --batch-defaults 0
 
 Both sides get the same network (20-30-10-1), patches, prototypes, boxes, learning rate, rounds and
 steps, in single precision, one thread; every time is the processor's. Making the peer's explainers,
@@ -106,18 +106,21 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(1)
     short = _compare(SHORT, arguments, batch=arguments.batch, peers=arguments.patches_peer)
-    defaults = _compare(
-        DEFAULTS,
-        arguments,
-        batch=arguments.batch_defaults,
-        peers=arguments.patches_peer_defaults,
-    )
+    defaults: dict[str, Outcome] = {}
+    if arguments.batch_defaults:
+        defaults = _compare(
+            DEFAULTS,
+            arguments,
+            batch=arguments.batch_defaults,
+            peers=arguments.patches_peer_defaults,
+        )
     if arguments.json:
         print(json.dumps(_headline(short, defaults), indent=2))
         return
     console = Console()
-    for settings, outcomes in ((SHORT, short), (DEFAULTS, defaults)):
-        console.print(_table(settings, outcomes))
+    console.print(_table(SHORT, short))
+    if defaults:
+        console.print(_table(DEFAULTS, defaults))
 
 
 def draw(batch: int, *, p: float) -> Problem:
@@ -315,7 +318,9 @@ def _table(settings: Settings, outcomes: Mapping[str, Outcome]) -> Table:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--batch", type=int, default=1024, help="patches of ours, 3 x 100")
-    parser.add_argument("--batch-defaults", type=int, default=4096, help="of ours, 10 x 1000")
+    parser.add_argument(
+        "--batch-defaults", type=int, default=4096, help="of ours, 10 x 1000; 0: none"
+    )
     parser.add_argument("--patches-peer", type=int, default=12, help="0: without the peer")
     parser.add_argument("--patches-peer-defaults", type=int, default=3, help="0: without the peer")
     parser.add_argument("--repeats", type=int, default=5, help="of ours at 3 x 100; their median")

@@ -479,3 +479,15 @@ def test_prototypes_of_another_shape_are_refused() -> None:
 
     with pytest.raises(ValueError, match=r"x0 is \(4, 5\), prototypes \(1, 5\)"):
         run(given)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@VARIANTS
+def test_a_device_finds_what_the_processor_finds(variant: dict[str, Any]) -> None:
+    given = patches(40)
+
+    there = run({name: values.cuda() for name, values in given.items()}, **variant)
+
+    assert there.changed.device.type == "cuda"
+    close(there.changed.cpu(), run(given, **variant).changed, 1e-5)
