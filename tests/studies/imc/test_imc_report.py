@@ -359,6 +359,7 @@ def test_validity_says_what_own_and_other_retrainings_find(outcome: Outcome) -> 
     )
     assert "by 20.0." in said
     assert "reverse causation" in said
+    assert "DapB alone, AUC 0.52 (allowed 0.45 to 0.55), DapB is not among the free" in said
 
 
 def test_captions_of_effects_say_n_and_that_causation_is_not_shown(outcome: Outcome) -> None:

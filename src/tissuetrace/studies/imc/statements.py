@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tissuetrace.report.tables import ABSENT
 from tissuetrace.studies.imc.contradictions import shrinkage
@@ -76,7 +77,7 @@ def of_validity(outcome: Outcome) -> Sequence[str]:
         (
             "Patients with T cells may differ in everything. A control channel that should tell "
             "nothing is searched with the others where it is free. "
-            f"{_by_cohort(outcome, _controls)}"
+            f"{_by_cohort(outcome, partial(_controls, outcome))}"
         ),
         (
             "A fold change from a level of 0 is undefined: the difference, and (after + 1) / "
@@ -88,7 +89,7 @@ def of_validity(outcome: Outcome) -> Sequence[str]:
         ),
         (
             "Two families are corrected after Holm: channels (patients' medians of the relative "
-            "change), and single and left-out targets."
+            "change); the strategy, single and left-out targets."
         ),
         CAUSATION,
     ]
@@ -134,19 +135,24 @@ def _pools(one: CohortOutcome) -> str:
     )
 
 
-def _controls(one: CohortOutcome) -> str:
-    if one.why_no_search:
-        return one.why_no_search
-    rows = one.channels[one.channels["control"] == 1]
-    if rows.empty:
-        return (
-            f"{one.settings.control} is not among the free channels"
-            if one.settings.control
-            else "no control channel is named"
-        )
-    row = rows.iloc[0]
-    ends = real_numbers([100 * row["low"], 100 * row["high"]], digits=1)
-    return f"{row['channel']} {real_numbers([100 * row['median']], digits=1)} % [{ends}]"
+def _controls(outcome: Outcome, one: CohortOutcome) -> str:
+    """Say what the control tells as a single feature, and what the search does to it."""
+    control = one.settings.control
+    if not control:
+        return "no control channel is named"
+    start = f"{one.name}: AUC of {control} alone"
+    alone = [
+        f"{control} alone, AUC {finding['found']} (allowed {finding['bound']})"
+        for finding in outcome.evidence["findings"]
+        if finding["rule"].startswith(start)
+    ]
+    rows = one.channels[one.channels["channel"] == control]
+    searched = [
+        f"searched, {real_numbers([100 * row['median']], digits=1)} % "
+        f"[{real_numbers([100 * row['low'], 100 * row['high']], digits=1)}]"
+        for row in rows.to_dict(orient="records")
+    ]
+    return ", ".join([*alone, *(searched or [f"{control} is not among the free channels"])])
 
 
 def _clipped(one: CohortOutcome) -> str:
