@@ -23,7 +23,7 @@ Mean = Literal["retained", "full"]
 
 ORIENTATIONS = 8  # symmetries of the square
 
-_CHUNK_VALUES = 4_000_000  # of a temporary array of doubles, so 32 MB
+_CHUNK_VALUES = 1_000_000  # of temporary arrays of doubles, so 8 MB
 
 
 def pack(masks: Bool[ndarray, "patch height width"]) -> UInt8[ndarray, "patch bytes"]:

@@ -105,12 +105,8 @@ def squares(
 
     Incomplete squares at the right and the lower border are left out.
     """
-    *channels, height, width = image.shape
-    rows, cols = height // side_px, width // side_px
-    whole = image[..., : rows * side_px, : cols * side_px]
-    grid = whole.reshape(*channels, rows, side_px, cols, side_px)
-    first = np.moveaxis(grid, (-4, -2), (0, 1))
-    return first.reshape(rows * cols, *channels, side_px, side_px)
+    grid = _grid(image, side_px)
+    return grid.reshape(-1, *grid.shape[2:]) if grid.size else grid.reshape(0, *grid.shape[2:])
 
 
 def cut(layers: Layers, rules: Rules) -> Patches:
@@ -129,7 +125,8 @@ def cut(layers: Layers, rules: Rules) -> Patches:
     has_area = (~holes).mean(axis=(1, 2)) >= rules.keep_min
     kept = np.flatnonzero(has_tissue & has_area)
     marker_um2 = squares(layers.t_cells, side)[kept].sum(axis=(1, 2)) * layers.px_um**2
-    pixels = squares(layers.predictors, side)[kept]
+    # only the patches that stay are copied
+    pixels = _grid(layers.predictors, side)[np.divmod(kept, max(cols, 1))]
     return Patches(
         rows=kept // max(cols, 1),
         cols=kept % max(cols, 1),
@@ -147,6 +144,17 @@ def cut(layers: Layers, rules: Rules) -> Patches:
         dropped_hole=int((has_tissue & ~has_area).sum()),
         erased_share=_share(erased, layers.tissue),
     )
+
+
+def _grid(
+    image: Shaped[ndarray, "*channel height width"], side_px: int
+) -> Shaped[ndarray, "row col *channel side side"]:
+    """Return a view of all whole squares by their row and column."""
+    *channels, height, width = image.shape
+    rows, cols = height // side_px, width // side_px
+    whole = image[..., : rows * side_px, : cols * side_px]
+    grid = whole.reshape(*channels, rows, side_px, cols, side_px)
+    return np.moveaxis(grid, (-4, -2), (0, 1))
 
 
 def _share(part: Bool[ndarray, "height width"], whole: Bool[ndarray, "height width"]) -> float:

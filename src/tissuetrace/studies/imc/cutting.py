@@ -270,17 +270,19 @@ def _table(
 
 def _counts(core: Mapping[str, Any], patches: Patches, cohort: Cohort) -> dict[str, float]:
     markers = _markers(core, cohort)
-    values = np.concatenate([_channels(core, cohort.predictors), markers])
+    found = core["names"].tolist()
+    # one channel at a time, without a copy
+    channels = [*markers, *(core["x"][found.index(name)] for name in cohort.predictors)]
     return {
         "patches": len(patches.rows),
         "dropped_border": patches.dropped_border,
         "dropped_tissue": patches.dropped_tissue,
         "dropped_hole": patches.dropped_hole,
         "erased": patches.erased_share,
-        "constant_channels": int((values == values[:, :1, :1]).all(axis=(1, 2)).sum()),
+        "constant_channels": sum(bool((counts == counts[0, 0]).all()) for counts in channels),
         "zero_markers": int(not markers.any()),
-        "non_finite": int((~np.isfinite(values)).sum()),
-        "negative": int((values < 0).sum()),
+        "non_finite": sum(int((~np.isfinite(counts)).sum()) for counts in channels),
+        "negative": sum(int((counts < 0).sum()) for counts in channels),
     }
 
 
