@@ -215,6 +215,30 @@ def doctor(study: str | None) -> None:
 
 
 @cli.command()
+@click.argument("study")
+@click.argument("what")
+@click.argument("folder")
+@click.option("--variant", help="One value of the study's matrix; all where it is left out.")
+def export(study: str, what: str, folder: str, variant: str | None) -> None:
+    """Write a study's data in the format of another tool.
+
+    \b
+    Examples:
+      tissuetrace export imc ome-tiff ~/images    for QuPath, Fiji, napari
+      tissuetrace export imc anndata ~/patches --variant melanoma
+    """
+    from tissuetrace.pipeline import params, registry
+
+    target = Path(folder).expanduser().resolve()  # before the project's folder is entered
+    root = _project_root()
+    content = params.load_params(root / "params.yaml")
+    written, variants = registry.find_export(study, what, content, variant)
+    for name in variants:
+        for path in written(name, target):
+            click.echo(path)
+
+
+@cli.command()
 @click.option("--port", default=5000, show_default=True, help="On loopback.")
 def ui(port: int) -> None:
     """Serve the MLflow pages on loopback.

@@ -2,14 +2,17 @@
 
 import difflib
 import importlib
+import importlib.util
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import tissuetrace
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.stage import Stage, Study
 
-__all__ = ["find_stage", "find_study", "source_patterns", "stages_of", "study_names"]
+__all__ = ["find_export", "find_stage", "find_study", "source_patterns", "stages_of", "study_names"]
 
 
 def study_names() -> list[str]:
@@ -57,6 +60,35 @@ def source_patterns(study: str) -> tuple[str, ...]:
         f"tissuetrace.studies.{study}.fetch"
     ).PATTERNS
     return patterns
+
+
+def find_export(
+    study: str, what: str, content: Mapping[str, Any], variant: str | None
+) -> tuple[Callable[[str, Path], Iterable[Path]], list[str]]:
+    """Import what writes a study's data for another tool.
+
+    Args:
+        study: name of the study, whose module `export` names its formats in `EXPORTS`.
+        what: one of these formats.
+        content: plain values of `params.yaml`.
+        variant: one of the study's variants, or all of them.
+
+    Returns:
+        A function of a variant and a folder, and the variants to call it with.
+
+    Raises:
+        InputError: the study exports nothing, or there is no such format or variant.
+    """
+    matrices = {stage.matrix for stage in stages_of(study) if stage.matrix is not None}
+    module = f"tissuetrace.studies.{study}.export"
+    if importlib.util.find_spec(module) is None or len(matrices) != 1:
+        raise InputError("has nothing to export", where=study)
+    exports = importlib.import_module(module).EXPORTS
+    _known(what, exports, "format")
+    variants = [str(name) for name in content[study][matrices.pop()]]
+    if variant is not None:
+        _known(variant, variants, "variant")
+    return exports[what], variants if variant is None else [variant]
 
 
 def _known(name: str, known: Iterable[str], kind: str) -> None:
