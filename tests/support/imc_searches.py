@@ -96,7 +96,7 @@ def write_mlp(planted: Planted, *, weights: tuple[float, ...], bias: float = BIA
             w = torch.tensor(weights)
             stack.weights[0][member] = torch.stack([w, -w], dim=1)  # relu(a) - relu(-a) = a
             stack.weights[1][member] = torch.tensor([[1.0], [-1.0]])
-            stack.biases[1][member] = bias
+            stack.biases[1][member] = bias - 0.3 * member  # so that retrainings differ
     save_mlps(stack, planted.mlp / "model.safetensors")
     said = [
         stack.probabilities(part[means].to_numpy(), member)

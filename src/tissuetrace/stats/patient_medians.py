@@ -53,8 +53,8 @@ def median_interval(
     Returns:
         value ± t(n-1) · SE of n patients. Fewer than two patients tell no spread: the ends are NaN.
 
-    Source: cluster bootstrap, Field & Welsh 2007, rescaled as in Rao & Wu 1988: n-1 of the n
-    patients, weighted n/(n-1).
+    Source: cluster bootstrap, Field & Welsh 2007, n-1 of the n patients as in Rao & Wu 1988;
+    their weight n/(n-1) cancels in a median.
     """
     known = ~np.isnan(values)
     values, repeats = values[known], repeats[known]
@@ -114,12 +114,12 @@ def weighted_medians(
 
 
 def _drawn_weights(count: int, *, draws: int, seed: int) -> Float[ndarray, "draw group"]:
-    """Return how often each of the patients is drawn, rescaled; one patient has no other draw."""
+    """Return how often each patient is drawn in n-1 draws; one patient has no other draw."""
     if count == 1:
         return np.ones((draws, 1))
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(count - 1, np.full(count, 1 / count), size=draws)
-    return drawn * (count / (count - 1))
+    return drawn.astype(np.float64)
 
 
 def _interval(value: float, drawn: Values, *, groups: int) -> Interval:

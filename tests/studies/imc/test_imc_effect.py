@@ -10,7 +10,7 @@ from imc_searches import COHORT, PERTURB, PREDICTORS, Planted, plant, stack_of
 from tissuetrace.pipeline.files import column_mistakes, read_json, read_table, write_table
 from tissuetrace.studies.imc.effect import Effect, effect
 from tissuetrace.studies.imc.features import read_features
-from tissuetrace.studies.imc.levels import excluded_patients
+from tissuetrace.studies.imc.levels import excluded_patients, read_scorers
 from tissuetrace.studies.imc.perturb import perturb
 
 EFFECT = Effect(
@@ -171,7 +171,7 @@ def test_what_one_retraining_found_is_scored_by_itself_and_by_all_others(
     factor = 1 + np.array([medians.get(name, 0.0) for name in PREDICTORS])
 
     def level(seed: int) -> float:
-        x = rows[seed].query("image == 'P5_0'")[MEANS].to_numpy()
+        x = rows[seed].query("image == 'P1_0'")[MEANS].to_numpy()
         said = read_table(planted.mlp / "predictions.parquet")
         said = said[said["seed"] == seed]
         whole = read_features(planted.tables, planted.decoys, scheme="patient")
@@ -180,10 +180,28 @@ def test_what_one_retraining_found_is_scored_by_itself_and_by_all_others(
         changed = np.clip(x * factor, 0, np.maximum(top, x))
         return float(np.mean(stack.probabilities(changed, seed) > 0.8))
 
-    chosen = judged.tables["levels"].query("image == 'P5_0' and seed == 0 and strategy == 'all'")
+    chosen = judged.tables["levels"].query("image == 'P1_0' and seed == 0 and strategy == 'all'")
     after = chosen.set_index("scorer")["after"]
     assert after["own"] == pytest.approx(level(0))
     assert after["other"] == pytest.approx((level(1) + level(2)) / 2)
+    assert after["other"] != after["own"]
+
+
+def test_no_strategy_leaves_what_training_has_seen(planted: Planted) -> None:
+    scorer = read_scorers(
+        tables=planted.tables,
+        decoys=planted.decoys,
+        mlp=planted.mlp,
+        predictors=PREDICTORS,
+        p=0.8,
+    )[1]
+    highest = scorer.x.copy()
+    train = (scorer.table["split"] == "train").to_numpy()
+    highest[:, 0] = np.maximum(scorer.x[train, 0].max(), scorer.x[:, 0])
+
+    found = scorer.probabilities(np.array([1e6, 0.0, 0.0, 0.0, 0.0]))
+
+    np.testing.assert_array_equal(found, stack_of(planted).probabilities(highest, 1))
 
 
 def test_excluded_patients_lie_strictly_below_the_median_patient() -> None:
