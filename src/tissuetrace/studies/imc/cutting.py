@@ -290,5 +290,9 @@ def _smallest(
     pixels: Real[ndarray, "patch channel side side"],
 ) -> Real[ndarray, "patch channel side side"]:
     """Return counts as whole numbers of two bytes where they are such, else as they are."""
-    whole = ((pixels >= 0) & (pixels <= _WHOLE_MAX) & (pixels == np.rint(pixels))).all()
+    # a patch at a time, since the pixels of a large core are most of the memory
+    whole = all(
+        bool(((patch >= 0) & (patch <= _WHOLE_MAX) & (patch == np.rint(patch))).all())
+        for patch in pixels
+    )
     return pixels.astype(np.uint16) if whole else pixels
