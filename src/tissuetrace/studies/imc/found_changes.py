@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from tissuetrace.studies.imc.effect import Effect
     from tissuetrace.studies.imc.levels import Scorer
 
-__all__ = ["agreements", "channel_table", "found_medians", "strategy_of"]
+__all__ = ["DEFAULT", "adjusted", "agreements", "channel_table", "found_medians", "strategy_of"]
 
-DEFAULT = "default"
+DEFAULT = "default"  # the variant that the strategy is made of
 
 
 def found_medians(
