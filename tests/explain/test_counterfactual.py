@@ -125,16 +125,18 @@ def test_a_pinned_channel_comes_back_bit_for_bit_and_no_box_is_left(
     assert bool(found.found.any())
 
 
-def test_a_box_without_x0_is_widened_to_it_and_no_further() -> None:
-    given = patches(40)
-    above = given["x0"][:, 0] + 1.0
-    given["lower"][:, 0], given["upper"][:, 0] = above, above + 1.0
+@pytest.mark.parametrize(("side", "sign"), [("lower", 1.0), ("upper", -1.0)])
+def test_a_box_without_x0_is_widened_to_it_and_no_further(side: str, sign: float) -> None:
+    given, widened = patches(40), patches(40)
+    near, far = given["x0"][:, 0] + sign, given["x0"][:, 0] + 2 * sign
+    given["lower"][:, 0], given["upper"][:, 0] = torch.minimum(near, far), torch.maximum(near, far)
+    widened["lower"][:, 0], widened["upper"][:, 0] = given["lower"][:, 0], given["upper"][:, 0]
+    widened[side][:, 0] = given["x0"][:, 0]
 
     found = run(given)
 
-    assert bool(found.found.all())
-    assert bool((found.changed[:, 0] >= given["x0"][:, 0]).all())
-    assert bool((found.changed[:, 0] > above).any())
+    assert torch.equal(found.changed, run(widened).changed)
+    assert bool(found.found.any())
 
 
 def test_bounds_may_be_one_row_for_all() -> None:

@@ -203,6 +203,35 @@ def test_rows_that_stand_still_are_left_out_and_nothing_else_changes(
     assert 0 < int(some.found.sum()) < 60
 
 
+def test_a_row_that_is_thrown_back_to_its_start_is_not_taken_for_one_that_stands() -> None:
+    zero = torch.zeros(1, 1, dtype=torch.float64)
+    objective = Objective(
+        probability=lambda x: x[:, 0],
+        shape=(1,),
+        x0=zero,
+        towards=zero,
+        low=zero - 9,
+        high=zero + 9,
+        beta=0.1,
+        theta=0.0,
+        p=P,
+        aim=P,
+    )
+    nothing = shrinkage_search.Best(
+        delta=zero.clone(), distance=zero[0] + math.inf, step=zero[0].clone(), frozen=0.0
+    )
+    c = torch.tensor([30.0], dtype=torch.float64)
+
+    thrown, standing = (shrinkage_search._Round(objective, c / n, nothing) for n in (1, 10))
+    thrown.y -= 0.3  # f pushes by lr · c = 0.3: back to 0, from which it would push again
+    thrown.step(0, lr=0.01, after=0)
+    standing.step(0, lr=0.01, after=0)  # a push of 0.03, less than beta
+
+    assert float(thrown.y) == float(thrown.adv) == 0.0
+    assert len(thrown.index) == 1
+    assert len(standing.index) == 0
+
+
 def first_channel(x: Tensor) -> Tensor:
     return torch.sigmoid(x[:, 0])
 
