@@ -21,7 +21,8 @@ _TUMOUR = "tumour"  # field and channel of tumour cells, which cohorts name diff
 _REST = ("Vimentin", "SMA", "CD31", "CD68", "HLADR", "CD45", "DNA")
 FIELDS = (*CHEMOKINES, _TUMOUR, *_REST)
 _CHANNELS = (*CHEMOKINES, CONTROL, _TUMOUR, *_REST, *MARKERS)
-# A null that goes along with a causal channel: .6 of it and .8 of its own.
+# A null that goes along with a causal channel, .6 of it and .8 of its own, the patient's offset
+# included: so Eq. 1's own minimiser is drawn to it, which the lane has to withstand.
 _FOLLOWS = {"CXCL13": "CXCL9", "CCL22": "CCL19"}
 _SHARED, _OWN = 0.6, 0.8
 

@@ -173,7 +173,7 @@ def strategy_recovery(strategy: Mapping[str, Any]) -> dict[str, float]:
         effect, called or not; `called`, how many channels are.
     """
     called = strategy["called"]
-    right = sum(np.sign(change) == SIGNS.get(name, 0) for name, change in called.items())
+    right = sum(change * SIGNS.get(name, 0) > 0 for name, change in called.items())
     nulls = [abs(change) for name, change in strategy["channels"].items() if name in NULLS]
     return {
         "sign_precision": right / len(called) if called else math.nan,
