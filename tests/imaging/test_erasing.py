@@ -64,13 +64,13 @@ def test_without_a_marker_nothing_is_erased_and_radius_0_erases_the_marker() -> 
 
 @pytest.mark.parametrize("px_um", [1.0, 0.5])
 def test_a_pixel_is_positive_where_the_smoothed_counts_exceed_the_threshold(px_um: float) -> None:
-    counts = point(41, 41, (20, 20), value=100.0)
+    counts = point(41, 41, (20, 20), value=300.0)
     row, col = np.mgrid[:41, :41] - 20
 
     positive = above(counts, threshold=3.0, px_um=px_um, smooth_um=1.0)
 
     sigma = 1.0 / px_um
-    gaussian = 100 / (2 * math.pi * sigma**2) * np.exp(-(row**2 + col**2) / (2 * sigma**2))
+    gaussian = 300 / (2 * math.pi * sigma**2) * np.exp(-(row**2 + col**2) / (2 * sigma**2))
     assert positive.sum() > 5
     np.testing.assert_array_equal(positive, gaussian > 3.0)
 

@@ -113,8 +113,10 @@ def test_12_um2_of_t_cells_make_a_patch_positive_whatever_the_pixel() -> None:
     cells[0, 10:20] = cells[1, 10:12] = True  # 12 in the second
 
     found = cut(layers(noise(1, 10, 30), t_cells=cells), RULES)
-    finer = replace(RULES, size_um=1.0, radius_um=0.2, label_min_um2=0.12)
-    finest = cut(layers(noise(1, 10, 30), t_cells=cells, px_um=0.1), finer)
+    cells[1, 0:4] = True  # 14
+    cells[1, 12:15] = True  # 15 pixels of .09 µm², a rounding below 1.35 µm²
+    finer = replace(RULES, size_um=3.0, radius_um=0.6, label_min_um2=1.35)
+    finest = cut(layers(noise(1, 10, 30), t_cells=cells, px_um=0.3), finer)
 
     assert found.labels.tolist() == [0, 1, 0]
     assert found.marker_um2.tolist() == [11.0, 12.0, 0.0]

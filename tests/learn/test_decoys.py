@@ -136,6 +136,21 @@ def test_the_next_nearest_takes_the_place_of_a_donor_that_leaves_too_little() ->
     assert len({int(drawn.orientations[0]) for drawn in found}) > 1
 
 
+def test_a_nearer_positive_than_the_one_drawn_is_tried_last() -> None:
+    holes = np.zeros((4, SIDE, SIDE), bool)
+    holes[2] = True  # the second nearest leaves nothing
+    patches = {
+        "z": np.arange(4.0)[:, None],
+        "labels": np.array([0, 1, 1, 1]),
+        "splits": np.zeros(4, np.int64),
+        "masks": pack(holes),
+    }
+
+    found = {int(draw(patches, rule=rule(nearest=2), seed=seed).donors[0]) for seed in range(20)}
+
+    assert found == {1, 3}  # drawn itself, or the next after the second
+
+
 def test_after_the_farthest_positive_the_nearest_is_tried() -> None:
     holes = np.zeros((4, SIDE, SIDE), bool)
     holes[2:] = True

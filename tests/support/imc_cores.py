@@ -1,12 +1,14 @@
 """Small ingested cores with T cells, and the stages that cut them, run in a folder of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from numpy import ndarray
 
 from tissuetrace.pipeline.files import read_table, write_table
@@ -16,7 +18,7 @@ from tissuetrace.studies.imc.patch import Patch, patch
 from tissuetrace.studies.imc.probe import Probe, probe
 from tissuetrace.studies.imc.split import Split, split
 
-__all__ = ["COHORT", "DECOY", "PATCH", "PROBE", "SPLIT", "Cores", "draw_cores"]
+__all__ = ["COHORT", "DECOY", "PATCH", "PROBE", "SPLIT", "Cores", "draw_cores", "two_workers"]
 
 PREDICTORS = ("CXCL9", "DapB", "SOX10")
 CHANNELS = ("CD3", "CD8", "PD1", *PREDICTORS)
@@ -136,6 +138,18 @@ def draw_cores(home: Path, *, subjects: int = 10, cells: float = 12.0) -> Cores:
     table = pd.DataFrame(rows, columns=["image", "subject"])
     write_table(table, cores.images.with_suffix(".parquet"))
     return cores
+
+
+@contextmanager
+def two_workers() -> Iterator[None]:
+    """Work in two new processes: those of an earlier test stand in another folder."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)
+    with pytest.MonkeyPatch.context() as patcher:
+        patcher.setenv("TISSUETRACE_WORKERS", "2")
+        yield
+    get_reusable_executor().shutdown(wait=True)
 
 
 def _core(rng: np.random.Generator, cells: float) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from imc_cores import DECOY, PATCH, PREDICTORS, SPLIT, Cores, draw_cores
+from imc_cores import DECOY, PATCH, PREDICTORS, SPLIT, Cores, draw_cores, two_workers
 from numpy import ndarray
 
 from tissuetrace.imaging.masks import orient, unpack
@@ -212,8 +212,8 @@ def test_chunks_and_workers_change_no_byte(cores: Cores, monkeypatch: pytest.Mon
     cores.decoy()
     one = (cores.home / cores.out("decoy", "patient.parquet")).read_bytes()
     monkeypatch.setattr(contents, "_CHUNK", 3)
-    monkeypatch.setenv("TISSUETRACE_WORKERS", "2")
 
-    cores.decoy()
+    with two_workers():
+        cores.decoy()
 
     assert (cores.home / cores.out("decoy", "patient.parquet")).read_bytes() == one

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from imc_cores import COHORT, PATCH, PREDICTORS, Cores, draw_cores
+from imc_cores import COHORT, PATCH, PREDICTORS, Cores, draw_cores, two_workers
 
 from tissuetrace.imaging.masks import unpack
 from tissuetrace.pipeline.errors import InputError
-from tissuetrace.pipeline.files import column_mistakes, read_table
+from tissuetrace.pipeline.files import column_mistakes, read_table, write_table
+from tissuetrace.pipeline.gate import code_sha256
 from tissuetrace.pipeline.hashing import digest
 from tissuetrace.studies.imc import cutting
 from tissuetrace.studies.imc.patch import patch
@@ -219,23 +220,33 @@ def test_one_more_core_costs_one_more_core(cores: Cores, monkeypatch: pytest.Mon
     assert differing == {"core-01.parquet", "core-01.counts.json", "keys.json"}
 
 
-def test_another_radius_is_another_recipe(cores: Cores, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changed", ["radius", "threshold", "subject", "code"])
+def test_what_decides_the_bytes_decides_what_is_cut_again(
+    cores: Cores, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
     cores.patch(into=".partial-patch@toy")
     for name in ("tables", "pixels"):
         shutil.move(cores.out("patch", f".partial-patch@toy/{name}"), cores.out("patch", name))
     accept(cores)
     opened = cuts(monkeypatch)
+    params = replace(PATCH, radius_um=3.0 if changed == "radius" else PATCH.radius_um)
+    cohort = replace(COHORT, threshold=2.0 if changed == "threshold" else COHORT.threshold)
+    code = {"code": lambda *_: "of another version"}.get(changed, code_sha256)
+    monkeypatch.setattr(cutting, "code_sha256", code)
+    names = cores.images.with_suffix(".parquet")
+    renamed = read_table(names).replace({"subject": {"patient-02": "p2"}})
+    write_table(renamed if changed == "subject" else read_table(names), names)
 
-    cores.patch(replace(PATCH, radius_um=3.0), into=".partial-patch@toy")
+    cores.patch(params, cohort, into=".partial-patch@toy")
 
-    assert len(opened) == 4
+    assert opened == {"subject": ["core-02"]}.get(changed, [f"core-{n:02d}" for n in range(4)])
 
 
 def test_two_workers_write_the_same_bytes(cores: Cores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutting, "_CHUNK", 2)
     cores.patch(into="one")
-    monkeypatch.setenv("TISSUETRACE_WORKERS", "2")
-    cores.patch(into="two")
+    with two_workers():
+        cores.patch(into="two")
 
     one, two = (files(cores.home / cores.out("patch", name)) for name in ("one", "two"))
     assert len(one) == 1 + 4 * 2 + 1 + 4 + 1  # cores; tables and counts; pixels; two keys.json
