@@ -360,7 +360,8 @@ def test_for_a_linear_f_the_minimiser_is_exact_in_any_box(
     given = patches(40)
     starts = linear(given["x0"]) < P
     given = some(given, starts)
-    settings = {**FINAL, "c": c, "beta": beta, "theta": theta}
+    # few steps: the added square must fade, or 1/η leaves an error of 3^-6
+    settings = {**FINAL, "c": c, "beta": beta, "theta": theta, "steps": 6}
 
     found = search(linear, given["x0"], given["prototypes"], **box_of(given), **settings)
 
@@ -402,6 +403,26 @@ def test_the_minimiser_stops_where_the_first_term_ends_a_margin_above_p() -> Non
     close(found.probability, torch.full_like(found.probability, P + 1e-4), 1e-7)
     assert bool(found.found.all())
     assert bool((found.iterations >= 1).all())
+
+
+def eq_1(given: dict[str, Tensor], x: Tensor, *, c: float, theta: float) -> Tensor:
+    delta = x - given["x0"]
+    penalties = (0.1 * delta.abs() + delta**2 + theta * (x - given["prototypes"]) ** 2).sum(dim=1)
+    total: Tensor = c * (P - logistic(x)).clamp_min(0) + penalties
+    return total
+
+
+def test_for_a_curved_f_nothing_near_the_minimiser_is_lower() -> None:
+    given = patches(60)
+    generator = torch.Generator().manual_seed(2)
+
+    found = run(given, **{**FINAL, "c": 100.0, "theta": 0.2})
+
+    least = eq_1(given, found.changed, c=100.0, theta=0.2)
+    for size in (1e-1, 1e-2, 1e-3):
+        step = size * torch.randn(found.changed.shape, generator=generator, dtype=torch.float64)
+        near = (found.changed + step).clamp(given["lower"], given["upper"])
+        assert bool((eq_1(given, near, c=100.0, theta=0.2) >= least - 1e-6).all())
 
 
 def test_the_minimiser_is_returned_even_where_it_is_not_valid() -> None:

@@ -283,3 +283,29 @@ def test_polishing_stays_valid_where_f_is_not_monotonic() -> None:
 
     assert float(hill(polished)) > P
     np.testing.assert_allclose(polished.sum().item(), 2.0, atol=1e-4)
+
+
+def wedge(x: Tensor) -> Tensor:
+    """Above p where the first channel exceeds 1 and half the second one."""
+    return P + torch.minimum(x[:, 0] - 1, 10 * (x[:, 0] - x[:, 1] / 2))
+
+
+def test_polishing_scales_down_what_shrinking_alone_cannot() -> None:
+    zero = torch.zeros(1, 2, dtype=torch.float64)
+    objective = Objective(
+        probability=wedge,
+        shape=(2,),
+        x0=zero,
+        towards=zero,
+        low=zero - 9,
+        high=zero + 9,
+        beta=0.1,
+        theta=0.0,
+        p=P,
+        aim=P,
+    )
+
+    # shrinking both alike breaks their ratio at (1.9, 3.8)
+    polished = polish(objective, torch.tensor([[2.0, 3.9]], dtype=torch.float64))
+
+    np.testing.assert_allclose(polished.numpy(), [[1.0, 2.0]], atol=1e-4)
