@@ -234,9 +234,7 @@ class _Run:
             logits = self.stack(self.validation_z[ended], ended.tolist()).cpu()
         for member, answers in zip(ended.tolist(), logits, strict=True):
             self._record(member, answers[: len(self.truths[member])])
-            self._begin_epoch(member)
-            if not self.alive[member]:
-                self.shares[member] = 0.0  # it is carried along, and learns nothing
+            self._begin_epoch(member)  # who has ended is carried along; its best weights are kept
 
     def _record(self, member: int, logits: Float[Tensor, " patch"]) -> None:
         truth = self.truths[member]

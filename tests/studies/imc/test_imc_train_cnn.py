@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,24 @@ def test_a_patch_is_seen_without_its_own_hole_and_that_of_its_donor_as_it_was_tu
     np.testing.assert_array_equal(found[area.index].sum(axis=(1, 2)), area)
 
 
+def test_the_network_learns_from_the_training_patches_of_its_seed(
+    files: Files, trained: Path, tmp_path: Path
+) -> None:
+    images = sorted(path.stem for path in files.pixels.glob("*.npz"))
+    cache_patches(files.pixels, images, tmp_path)
+    rows = rows_of(files, SEEDS[1])
+    patches = patches_of(open_patches(tmp_path, images), rows)
+    splits = read_table(files.split_patient)
+    training = splits[(splits["seed"] == SEEDS[1]) & (splits["split"] == "train")]["item"]
+    own = rows.loc[rows["item"].isin(training), "place"].to_numpy()
+
+    network = load_patch_cnn(trained / f"patient/model.{SEEDS[1]}.safetensors")
+
+    erased = unpack(patches.erased[own], (SIDE_PX, SIDE_PX))
+    seen = np.sqrt(patches.pixels.counts(own))[~erased]
+    np.testing.assert_allclose(network.mean, seen.mean(axis=0, dtype=np.float64), rtol=1e-6)
+
+
 def test_a_scheme_that_the_cohort_leaves_out_holds_the_reason_alone(trained: Path) -> None:
     assert [path.name for path in (trained / "random").iterdir()] == ["why.json"]
     assert read_json(trained / "random/why.json") == {
@@ -174,13 +193,27 @@ def test_more_repeats_than_the_split_has_seeds_are_refused(files: Files, tmp_pat
         train(files, tmp_path, cnn=replace(CNN, repeats=4))
 
 
-def test_pixels_that_are_not_those_of_the_tables_are_refused(tmp_path: Path) -> None:
-    files = write_patches(tmp_path)
-    path = files.pixels / "core-3.npz"
+def write_core(files: Files, image: str, **changes: Any) -> None:
+    path = files.pixels / f"{image}.npz"
     with np.load(path) as core:
         content = dict(core)
-    fewer = {name: content[name][1:] for name in ("pixels", "masks")}
-    np.savez(path, **{**content, **fewer})
+    np.savez(path, **{**content, **changes})
+
+
+def test_pixels_of_other_patches_than_the_tables_are_refused(tmp_path: Path) -> None:
+    files = write_patches(tmp_path)
+    with np.load(files.pixels / "core-3.npz") as core:
+        fewer = {name: core[name][1:] for name in ("pixels", "masks")}
+    write_core(files, "core-3", **fewer)
 
     with pytest.raises(ValueError, match="differ in patches"):
+        train(files, tmp_path / "out")
+
+
+def test_pixels_of_other_channels_than_the_tables_are_refused(tmp_path: Path) -> None:
+    files = write_patches(tmp_path)
+    for path in sorted(files.pixels.glob("*.npz")):
+        write_core(files, path.stem, names=np.array(CHANNELS[::-1]))
+
+    with pytest.raises(ValueError, match="differ in channels"):
         train(files, tmp_path / "out")

@@ -93,7 +93,7 @@ def test_the_network_is_standardised_by_its_training_rows(cohort: Cohort, traine
     np.testing.assert_allclose(stack.sd[1], own[mean_columns(rows)].std(ddof=0), rtol=1e-12)
 
 
-def test_history_and_card_tell_each_seeds_epochs(trained: Path) -> None:
+def test_history_and_card_tell_each_seeds_epochs(cohort: Cohort, trained: Path) -> None:
     history = read_table(trained / "patient/history.parquet")
     card = read_json(trained / "patient/card.json")
 
@@ -101,6 +101,15 @@ def test_history_and_card_tell_each_seeds_epochs(trained: Path) -> None:
     assert history[["seed", "epoch"]].dtypes.eq("int64").all()
     best = history.groupby("seed")["validation_mcc"].max()
     assert [one["validation_mcc"] for one in card["retrainings"]] == best.tolist()
+    rows = read_features(
+        cohort.tables, cohort.decoy_patient, scheme="patient", splits=cohort.split_patient
+    )
+    own = rows[(rows["seed"] == SEEDS[2]) & (rows["split"] == "train")]
+    assert card["retrainings"][2]["training"] == {
+        "patches": len(own),
+        "positive": int(own["label"].sum()),
+        "subjects": 6,
+    }
     assert card["channels"] == list(CHANNELS)
     assert card["parameters"] == (3 * 8 + 8) + (8 * 4 + 4) + (4 + 1)
     assert card["sha256"] == {
