@@ -220,7 +220,7 @@ def test_one_more_core_costs_one_more_core(cores: Cores, monkeypatch: pytest.Mon
     assert differing == {"core-01.parquet", "core-01.counts.json", "keys.json"}
 
 
-@pytest.mark.parametrize("changed", ["radius", "threshold", "subject", "code"])
+@pytest.mark.parametrize("changed", ["radius", "threshold", "subject", "code", "free"])
 def test_what_decides_the_bytes_decides_what_is_cut_again(
     cores: Cores, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
@@ -231,6 +231,7 @@ def test_what_decides_the_bytes_decides_what_is_cut_again(
     opened = cuts(monkeypatch)
     params = replace(PATCH, radius_um=3.0 if changed == "radius" else PATCH.radius_um)
     cohort = replace(COHORT, threshold=2.0 if changed == "threshold" else COHORT.threshold)
+    cohort = replace(cohort, free=() if changed == "free" else COHORT.free)
     code = {"code": lambda *_: "of another version"}.get(changed, code_sha256)
     monkeypatch.setattr(cutting, "code_sha256", code)
     names = cores.images.with_suffix(".parquet")
@@ -239,7 +240,9 @@ def test_what_decides_the_bytes_decides_what_is_cut_again(
 
     cores.patch(params, cohort, into=".partial-patch@toy")
 
-    assert opened == {"subject": ["core-02"]}.get(changed, [f"core-{n:02d}" for n in range(4)])
+    assert opened == {"subject": ["core-02"], "free": []}.get(
+        changed, [f"core-{n:02d}" for n in range(4)]
+    )
 
 
 def test_two_workers_write_the_same_bytes(cores: Cores, monkeypatch: pytest.MonkeyPatch) -> None:

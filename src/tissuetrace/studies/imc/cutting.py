@@ -42,6 +42,14 @@ _COUNTED = (
     "non_finite",
     "negative",
 )
+_DECIDING = (  # of a cohort's settings; what may be perturbed, for one, cuts nothing
+    "markers",
+    "threshold",
+    "predictors",
+    "tumour_marker",
+    "tumour_threshold",
+    "tissue_min",
+)
 _WHOLE_MAX = np.iinfo(np.uint16).max
 
 
@@ -142,7 +150,7 @@ def _plans(
     params, cohort = settings
     recipe = {
         "params": asdict(params),
-        "cohort": asdict(cohort),
+        "cohort": {name: asdict(cohort)[name] for name in _DECIDING},
         "code": code_sha256(__name__, Path()),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
