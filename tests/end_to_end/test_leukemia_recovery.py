@@ -16,6 +16,7 @@ from tissuetrace.learn import splits
 from tissuetrace.pipeline.files import read_table, write_json, write_table
 from tissuetrace.pipeline.params import load_params, stage_params
 from tissuetrace.pipeline.stage import Stage
+from tissuetrace.stats.recovery import judge
 from tissuetrace.studies.leukemia import folds as folds_module
 from tissuetrace.studies.leukemia.evaluate import evaluate
 from tissuetrace.studies.leukemia.featurize import featurize
@@ -23,7 +24,7 @@ from tissuetrace.studies.leukemia.folds import folds
 from tissuetrace.studies.leukemia.headline import against_truth, leakage_numbers
 from tissuetrace.studies.leukemia.ingest import ingest
 from tissuetrace.studies.leukemia.phantom import draw_phantom
-from tissuetrace.studies.leukemia.recovery import bounds_for, judge
+from tissuetrace.studies.leukemia.recovery import bounds_for
 from tissuetrace.studies.leukemia.scores import score_folds
 from tissuetrace.studies.leukemia.split import split
 

@@ -1,5 +1,17 @@
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 from project_tree import Tree
+
+from tissuetrace.pipeline.errors import InputError
+from tissuetrace.pipeline.scale import merge_scale
+from tissuetrace.pipeline.stage import Stage, of_variant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tissue:
+    trees: int
 
 
 def test_a_scale_changes_what_it_names_and_keeps_the_comments(toy: Tree) -> None:
@@ -56,3 +68,29 @@ def test_a_wrong_scale_is_refused_and_changes_nothing(toy: Tree, name: str, mess
     assert done.returncode == 2
     assert message in done.stderr
     assert (toy.root / "params.yaml").read_bytes() == before
+
+
+def test_a_scale_leaves_out_variants_that_the_project_has_not(tmp_path: Path) -> None:
+    stage = Stage(
+        function=print,
+        study="cells",
+        name="measure",
+        module="x",
+        summary="",
+        reads={},
+        writes={},
+        params={"tissue": of_variant(Tissue)},
+        matrix="tissues",
+        gate=None,
+        resumes=False,
+    )
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params.yaml").write_text("cells:\n  tissues:\n    skin: {trees: 1}\n")
+    scale = tmp_path / "params/paper.yaml"
+    scale.write_text("cells:\n  tissues:\n    skin: {trees: 9}\n    lung: {trees: 9}\n")
+
+    assert merge_scale("paper", tmp_path, [stage]) == ["cells.tissues.skin.trees: 1 → 9"]
+
+    scale.write_text("cells:\n  tissues:\n    skin: {tres: 9}\n")
+    with pytest.raises(InputError, match=r"cells\.tissues\.skin\.tres"):
+        merge_scale("paper", tmp_path, [stage])

@@ -1,6 +1,7 @@
 """`tissuetrace scale`: merge a scale's parameters into `params.yaml`, comments kept."""
 
 from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def merge_scale(name: str, root: Path, stages: Sequence[Stage]) -> list[str]:
     params = root / "params.yaml"
     content = yaml.load(params.read_text(encoding="utf-8"))
     changes = load_params(root / "params" / f"{name}.yaml")
-    lines = list(_merge(content, changes, prefix="", scale=name))
+    mappings = {f"{stage.study}.{stage.matrix}." for stage in stages if stage.matrix is not None}
+    lines = list(_merge(content, changes, prefix="", scale=name, mappings=mappings))
     check_params(stages, content)
     aside = params.with_name(".partial-params.yaml")
     with aside.open("w", encoding="utf-8") as file:
@@ -42,15 +44,23 @@ def merge_scale(name: str, root: Path, stages: Sequence[Stage]) -> list[str]:
 
 
 def _merge(
-    content: MutableMapping[str, Any], changes: MutableMapping[str, Any], *, prefix: str, scale: str
+    content: MutableMapping[str, Any],
+    changes: MutableMapping[str, Any],
+    *,
+    prefix: str,
+    scale: str,
+    mappings: AbstractSet[str],
 ) -> Iterator[str]:
     for key, value in changes.items():
+        if key not in content and prefix in mappings:
+            continue  # a variant that this project has not
         if key not in content:
             raise InputError(
                 "params.yaml has no such key", where=f"params/{scale}.yaml: {prefix}{key}"
             )
         if isinstance(value, MutableMapping):
-            yield from _merge(content[key], value, prefix=f"{prefix}{key}.", scale=scale)
+            inner = f"{prefix}{key}."
+            yield from _merge(content[key], value, prefix=inner, scale=scale, mappings=mappings)
         elif content[key] != value:
             yield f"{prefix}{key}: {_plain(content[key])} → {_plain(value)}"
             content[key] = value

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from tissuetrace.pipeline.files import read_json, write_json, write_table
+from tissuetrace.stats.recovery import judge
 from tissuetrace.studies.imc.recover import recover
 from tissuetrace.studies.imc.recovery import (
     BOUNDS,
     classifier_recovery,
-    judge,
     level_recovery,
     mean_over_seeds,
     strategy_recovery,
@@ -202,7 +202,7 @@ def test_cores_all_alike_have_no_correlation() -> None:
 
 
 def test_what_was_measured_while_building_passes_every_bound() -> None:
-    assert judge(MEASURED)["passed"].all()
+    assert judge(MEASURED, BOUNDS)["passed"].all()
     assert set(MEASURED) == {bound.key for bound in BOUNDS}
 
 
@@ -223,7 +223,7 @@ def test_what_was_measured_while_building_passes_every_bound() -> None:
     ],
 )
 def test_each_bound_can_fail(key: str, value: float) -> None:
-    verdict = judge(MEASURED | {key: value})
+    verdict = judge(MEASURED | {key: value}, BOUNDS)
 
     assert verdict.loc[~verdict["passed"], "key"].tolist() == [key]
 
@@ -231,7 +231,7 @@ def test_each_bound_can_fail(key: str, value: float) -> None:
 def test_a_number_that_is_missing_fails_its_bound() -> None:
     without = {key: value for key, value in MEASURED.items() if key != "found_rate"}
 
-    verdict = judge(without | {"cold_rising": math.nan})
+    verdict = judge(without | {"cold_rising": math.nan}, BOUNDS)
 
     assert verdict.loc[~verdict["passed"], "key"].tolist() == ["cold_rising", "found_rate"]
 
@@ -245,8 +245,8 @@ def test_the_mean_over_seeds_has_only_what_every_seed_has() -> None:
 def test_a_mean_over_seeds_forgives_one_miss() -> None:
     seeds = [MEASURED | {"null_largest": value} for value in (0.0, 0.2, 0.05)]
 
-    assert judge(mean_over_seeds(seeds))["passed"].all()
-    assert not judge(seeds[1])["passed"].all()
+    assert judge(mean_over_seeds(seeds), BOUNDS)["passed"].all()
+    assert not judge(seeds[1], BOUNDS)["passed"].all()
 
 
 SEARCHES = pd.DataFrame(

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tissuetrace.stats.recovery import judge
 from tissuetrace.studies.leukemia.recovery import (
     NULL,
     SIGNAL,
     area_agreement,
     bounds_for,
-    judge,
     oracle_auc,
     top_feature,
 )

@@ -21,6 +21,7 @@ from leukemia_outcomes import (
 from tissuetrace.pipeline.errors import GateRefused
 from tissuetrace.pipeline.files import read_json, read_table, write_json
 from tissuetrace.stats.intervals import Interval
+from tissuetrace.stats.recovery import judge
 from tissuetrace.studies.leukemia.findings import preliminary_table, verdict
 from tissuetrace.studies.leukemia.gallery import wrong_cells
 from tissuetrace.studies.leukemia.importance_tables import rank_agreement
@@ -28,7 +29,7 @@ from tissuetrace.studies.leukemia.layout import all_tables
 from tissuetrace.studies.leukemia.outcome import Outcome
 from tissuetrace.studies.leukemia.paper import CONTRADICTIONS, IMPORTANCES, confusion_of
 from tissuetrace.studies.leukemia.performance_figures import performance_figures
-from tissuetrace.studies.leukemia.recovery import bounds_for, judge
+from tissuetrace.studies.leukemia.recovery import bounds_for
 from tissuetrace.studies.leukemia.robustness import recovery_table, strategy_table
 
 FIGURES = {

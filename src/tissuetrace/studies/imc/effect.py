@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from tissuetrace.pipeline.files import read_table, write_json, write_table
 from tissuetrace.pipeline.stage import of_variant, stage, tolerance
-from tissuetrace.studies.imc.cohorts import Cohort
+from tissuetrace.studies.imc.cohorts import Cohort, Perturbed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,7 @@ MAPS = {
             columns=MAPS,
         ),
     },
-    params={"cohort": of_variant(Cohort), "params": Effect},
+    params={"cohort": of_variant(Perturbed, of=Cohort), "params": Effect},
     matrix="cohorts",
 )
 def effect(  # noqa: PLR0913  # the arguments are those of the declaration
@@ -151,7 +151,7 @@ def effect(  # noqa: PLR0913  # the arguments are those of the declaration
     strategies: Path,
     stability: Path,
     maps: Path,
-    cohort: Cohort,
+    cohort: Perturbed,
     params: Effect,
 ) -> None:
     """Find the strategy, apply it to every tumour, and take it apart."""

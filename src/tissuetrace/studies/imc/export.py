@@ -41,15 +41,19 @@ def export_anndata(cohort: str, folder: Path) -> Iterator[Path]:
         The one file.
     """
     from tissuetrace.imaging.anndata_export import patches_as_anndata
-    from tissuetrace.studies.imc.features import patch_table
+    from tissuetrace.pipeline.files import read_table
+    from tissuetrace.pipeline.params import load_params
+    from tissuetrace.studies.imc.features import PREFIX, mean_columns, patch_table
 
     tables = Path(f"data/imc/patch/{cohort}/tables")
     _shards(tables, "*.parquet")
     table = patch_table(tables)
-    channels = [name for name in table.columns if name.startswith("mean_")]
+    channels = [name.removeprefix(PREFIX) for name in mean_columns(table)]
+    px_um = float(read_table(Path(f"data/imc/ingest/{cohort}/images.parquet"))["px_um"].iloc[0])
+    size_um = load_params(Path("params.yaml"))["imc"]["patch"]["size_um"]
     target = folder / f"{cohort}.h5ad"
     folder.mkdir(parents=True, exist_ok=True)
-    patches_as_anndata(table, channels).write_h5ad(target)
+    patches_as_anndata(table, channels, px_um=px_um, size_um=size_um).write_h5ad(target)
     yield target
 
 

@@ -10,7 +10,7 @@ from annotated_types import Gt
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.files import read_json, write_json, write_table
 from tissuetrace.pipeline.stage import exact, of_variant, stage
-from tissuetrace.studies.imc.cohorts import Cohort
+from tissuetrace.studies.imc.cohorts import Cohort, Imaged
 
 if TYPE_CHECKING:
     from tissuetrace.studies.imc.image_shards import Refusal
@@ -88,11 +88,11 @@ class Ingest:
             },
         ),
     },
-    params={"cohort": of_variant(Cohort), "ingest": Ingest},
+    params={"cohort": of_variant(Imaged, of=Cohort), "ingest": Ingest},
     matrix="cohorts",
 )
 def ingest(
-    *, files: Path, images: Path, table: Path, refused: Path, cohort: Cohort, ingest: Ingest
+    *, files: Path, images: Path, table: Path, refused: Path, cohort: Imaged, ingest: Ingest
 ) -> None:
     """Read the images that have changed, keep the others, refuse all that is wrong at once.
 

@@ -28,7 +28,7 @@ from tissuetrace.studies.imc.targets import (
 
 if TYPE_CHECKING:
     from tissuetrace.explain.strategies import Strategy
-    from tissuetrace.studies.imc.cohorts import Cohort
+    from tissuetrace.studies.imc.cohorts import Perturbed
     from tissuetrace.studies.imc.effect import Effect
 
 __all__ = ["Judged", "judged", "without_strategy"]
@@ -77,7 +77,7 @@ def judged(
     tables: Path,
     decoys: Path,
     mlp: Path,
-    cohort: "Cohort",
+    cohort: "Perturbed",
     params: "Effect",
 ) -> Judged:
     """Make the strategy of the found patches, apply it to every tumour, and take it apart.
@@ -156,7 +156,7 @@ class _Tested:
         strategy: "Strategy",
         medians: pd.DataFrame,
         *,
-        cohort: "Cohort",
+        cohort: "Perturbed",
     ) -> "_Tested":
         patients = pd.concat([scorer.table for scorer in scorers]).groupby("image")["subject"]
         subjects = patients.first().reindex(list(scorers[0].images)).to_numpy(dtype=object)
@@ -189,7 +189,7 @@ class _Tested:
 
 
 def _other_betas(
-    searches: pd.DataFrame, medians: pd.DataFrame, *, cohort: "Cohort", params: "Effect"
+    searches: pd.DataFrame, medians: pd.DataFrame, *, cohort: "Perturbed", params: "Effect"
 ) -> list[Part]:
     """Return the strategy that each β of the sweep calls (Fig. 4E)."""
     parts = []
@@ -209,7 +209,7 @@ def _other_betas(
     return parts
 
 
-def _full(changes: Float[ndarray, " free"], cohort: "Cohort") -> Channels:
+def _full(changes: Float[ndarray, " free"], cohort: "Perturbed") -> Channels:
     """Put the changes of the free channels among all predictors."""
     full = np.zeros(len(cohort.predictors))
     full[[cohort.predictors.index(name) for name in cohort.free]] = changes
@@ -221,7 +221,7 @@ def _told(
     strategy: "Strategy",
     medians: pd.DataFrame,
     *,
-    cohort: "Cohort",
+    cohort: "Perturbed",
     params: "Effect",
 ) -> dict[str, Any]:
     """Return what `strategy.json` says; a channel of which no patch tells is only named."""

@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Lt
 
 from tissuetrace.pipeline.parallel import parallel_map
 from tissuetrace.pipeline.stage import of_variant, stage, tolerance
-from tissuetrace.studies.imc.cohorts import Cohort
+from tissuetrace.studies.imc.cohorts import Cohort, Perturbed
 
 if TYPE_CHECKING:
     from tissuetrace.studies.imc.searching import Search, Searched
@@ -81,7 +81,7 @@ class Perturb:
             },
         ),
     },
-    params={"cohort": of_variant(Cohort), "params": Perturb},
+    params={"cohort": of_variant(Perturbed, of=Cohort), "params": Perturb},
     matrix="cohorts",
 )
 def perturb(  # noqa: PLR0913  # the arguments are those of the declaration
@@ -93,7 +93,7 @@ def perturb(  # noqa: PLR0913  # the arguments are those of the declaration
     cnn: Path,
     counterfactuals: Path,
     pool: Path,
-    cohort: Cohort,
+    cohort: Perturbed,
     params: Perturb,
     variant: str,
 ) -> None:

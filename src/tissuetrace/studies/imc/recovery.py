@@ -6,42 +6,23 @@ three seeds of the generator: a single seed may miss one.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tissuetrace.stats.classification import auc
+from tissuetrace.stats.recovery import Bound
 from tissuetrace.studies.imc.truth import NULLS, SIGNS, bayes_auc, level, rate_factor
 
 __all__ = [
     "BOUNDS",
-    "Bound",
     "classifier_recovery",
-    "judge",
     "level_recovery",
     "mean_over_seeds",
     "strategy_recovery",
     "true_levels",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """What one recovered number must be, as a mean over three seeds of the phantom.
-
-    Args:
-        key: name of the number.
-        about: what it is.
-        low: smallest value that passes.
-        high: largest value that passes.
-    """
-
-    key: str
-    about: str
-    low: float
-    high: float
 
 
 BOUNDS = (
@@ -106,21 +87,6 @@ BOUNDS = (
         high=1.0,
     ),
 )
-
-
-def judge(found: Mapping[str, float], bounds: Sequence[Bound] = BOUNDS) -> pd.DataFrame:
-    """Hold what was recovered against the bounds; a number that is missing or NaN fails.
-
-    Returns:
-        `key, about, found, low, high, passed`, one row a bound.
-    """
-    rows = []
-    for bound in bounds:
-        value = float(found.get(bound.key, math.nan))
-        passed = bound.low <= value <= bound.high
-        rows.append((bound.key, bound.about, value, bound.low, bound.high, passed))
-    columns = ["key", "about", "found", "low", "high", "passed"]
-    return pd.DataFrame(rows, columns=columns).astype({"passed": "bool"})
 
 
 def mean_over_seeds(found: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 
 from tissuetrace.report.tables import Table, count, number, text
+from tissuetrace.stats.recovery import judge
 from tissuetrace.studies.imc.outcome import CohortOutcome, Outcome
-from tissuetrace.studies.imc.recovery import judge
+from tissuetrace.studies.imc.recovery import BOUNDS
 
 __all__ = ["gate_tables", "recovery_table"]
 
@@ -88,7 +89,7 @@ def gate_tables(outcome: Outcome) -> list[Table]:
 
 
 def _recovered(one: CohortOutcome) -> pd.DataFrame:
-    judged = judge(one.recovered)
+    judged = judge(one.recovered, BOUNDS)
     states = ["recovered" if passed else "NOT recovered" for passed in judged["passed"]]
     beside: list[dict[str, Any]] = [
         {"key": key, "about": about, "found": one.recovered[key], "low": _NAN, "high": _NAN}

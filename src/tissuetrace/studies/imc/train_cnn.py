@@ -12,7 +12,7 @@ from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.files import read_table, write_json
 from tissuetrace.pipeline.parallel import parallel_map
 from tissuetrace.pipeline.stage import of_variant, stage
-from tissuetrace.studies.imc.cohorts import ADMISSION, Cohort, Scheme
+from tissuetrace.studies.imc.cohorts import ADMISSION, Cohort, Convolved, Scheme
 from tissuetrace.studies.imc.features import (
     PREFIX,
     mean_columns,
@@ -53,7 +53,7 @@ class Cnn:
         files="model.<seed>.safetensors, model.safetensors (first seed)",
         instead="; where the cohort's settings leave the scheme out, why.json alone",
     ),
-    params={"cohort": of_variant(Cohort), "cnn": Cnn},
+    params={"cohort": of_variant(Convolved, of=Cohort), "cnn": Cnn},
     matrix="cohorts",
     gate=ADMISSION,
     resumes=True,
@@ -69,7 +69,7 @@ def train_cnn(  # noqa: PLR0913  # the arguments are those of the declaration
     admission: Path,
     patient: Path,
     random: Path,
-    cohort: Cohort,
+    cohort: Convolved,
     cnn: Cnn,
     variant: str,
     resume: Path,

@@ -16,7 +16,7 @@ from tissuetrace.studies.leukemia.train_forest import Forest
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tissuetrace.studies.leukemia.recovery import Bound
+    from tissuetrace.stats.recovery import Bound
 
 __all__ = ["Evaluate", "evaluate"]
 
@@ -296,8 +296,8 @@ def _recovered(
     seed: int,
 ) -> "tuple[dict[str, float | None], pd.DataFrame]":
     """Return the numbers of recovery.json and each bound with its verdict."""
+    from tissuetrace.stats.recovery import judge
     from tissuetrace.studies.leukemia.headline import against_truth, leakage_numbers, without_nan
-    from tissuetrace.studies.leukemia.recovery import judge
 
     numbers = leakage_numbers(scored, reading="cell")
     if drawn is None:

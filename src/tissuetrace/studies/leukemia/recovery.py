@@ -5,16 +5,15 @@ of 34 + 22 subjects, and of out-of-fold predictions in five folds by forests of 
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from tissuetrace.learn.splits import group_folds
 from tissuetrace.stats.classification import auc
+from tissuetrace.stats.recovery import Bound
 
 __all__ = [
     "FOLDS",
@@ -23,10 +22,8 @@ __all__ = [
     "SIZE_FEATURES",
     "SUBJECTS",
     "TREES",
-    "Bound",
     "area_agreement",
     "bounds_for",
-    "judge",
     "oracle_auc",
     "top_feature",
 ]
@@ -37,23 +34,6 @@ SUBJECTS = (34, 22)  # ALL, normal
 SIZE_FEATURES = ("area", "perimeter")
 
 Labels = Int[ndarray, " item"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """What one recovered number must be.
-
-    Args:
-        key: name of the number.
-        about: what it is.
-        low: smallest value that passes.
-        high: largest value that passes.
-    """
-
-    key: str
-    about: str
-    low: float
-    high: float
 
 
 _AREA = (
@@ -110,23 +90,6 @@ def bounds_for(
     if (folds, trees, tuple(subjects)) != (FOLDS, TREES, SUBJECTS):
         return ()
     return {1.0: SIGNAL, 0.0: NULL}.get(float(delta), ())
-
-
-def judge(found: Mapping[str, float], bounds: Sequence[Bound]) -> pd.DataFrame:
-    """Hold what was recovered against the bounds; a number that is missing or NaN fails.
-
-    Returns:
-        `key, about, found, low, high, passed`, one row a bound.
-    """
-    numbers = ("found", "low", "high")
-    rows = []
-    for bound in bounds:
-        value = float(found.get(bound.key, math.nan))
-        passed = bound.low <= value <= bound.high
-        rows.append((bound.key, bound.about, value, bound.low, bound.high, passed))
-    table = pd.DataFrame(rows, columns=["key", "about", *numbers, "passed"])
-    texts = {"key": "str", "about": "str", "passed": "bool"}
-    return table.astype(texts | dict.fromkeys(numbers, "float64"))
 
 
 def area_agreement(
