@@ -14,7 +14,7 @@ from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.files import column_mistakes, read_table, write_table
 from tissuetrace.pipeline.gate import code_sha256
 from tissuetrace.pipeline.hashing import digest
-from tissuetrace.studies.imc import cutting
+from tissuetrace.studies.imc import cutting, one_core
 from tissuetrace.studies.imc.patch import patch
 
 
@@ -36,13 +36,13 @@ def files(folder: Path) -> dict[str, bytes]:
 def cuts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect the names of the cores that are opened to be cut."""
     opened: list[str] = []
-    cut_core = cutting._cut_core
+    cut_core = one_core.cut_core
 
-    def counting(job: cutting._Job) -> None:
+    def counting(job: one_core.CoreJob) -> None:
         opened.append(job.image.stem)
         cut_core(job)
 
-    monkeypatch.setattr(cutting, "_cut_core", counting)
+    monkeypatch.setattr(cutting, "cut_core", counting)
     return opened
 
 
