@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Le
 
 from tissuetrace.pipeline.files import read_table, write_table
 from tissuetrace.pipeline.stage import exact, of_variant, stage
-from tissuetrace.studies.imc.cohorts import Cohort
+from tissuetrace.studies.imc.cohorts import Cohort, Cut
 
 __all__ = ["Patch", "patch"]
 
@@ -74,7 +74,7 @@ class Patch:
             },
         ),
     },
-    params={"params": Patch, "cohort": of_variant(Cohort)},
+    params={"params": Patch, "cohort": of_variant(Cut, of=Cohort)},
     matrix="cohorts",
 )
 def patch(
@@ -85,7 +85,7 @@ def patch(
     pixels: Path,
     cores: Path,
     params: Patch,
-    cohort: Cohort,
+    cohort: Cut,
 ) -> None:
     """Cut the cores that have changed, keep the others, and count what was left out of all.
 
