@@ -17,7 +17,7 @@ from project_tree import ROOT, Tree
 
 from tissuetrace.cli import cli
 from tissuetrace.pipeline.code import NEUTRAL, code_of, imports_of
-from tissuetrace.pipeline.stage import Stage
+from tissuetrace.pipeline.stage import Each, Stage
 
 FLOORS = (
     ("tissuetrace.cli",),
@@ -440,15 +440,20 @@ def test_the_gate_covers_everything_that_a_training_stage_reads() -> None:
 def uncovered(stages: list[Stage]) -> list[str]:
     """Paths that a training stage reads, that no gated stage wrote, and that no gate has seen."""
     by_name = {stage.name: stage for stage in stages}
-    seen = set(by_name["validate"].reads.values())
+    seen = {path_of(read) for read in by_name["validate"].reads.values()}
     gated = [stage for stage in stages if stage.gate is not None]
     made = {output.path for stage in gated for output in stage.writes.values()}
     return [
         f"{stage.name}: {path}"
         for stage in gated
-        for path in stage.reads.values()
+        for path in map(path_of, stage.reads.values())
         if path not in seen | made | {stage.gate}
     ]
+
+
+def path_of(read: str | Each) -> str:
+    """The path of one variant, whoever reads it: one stage of a matrix, or a reader of all."""
+    return read.template if isinstance(read, Each) else read
 
 
 def test_a_training_stage_that_reads_past_the_gate_is_seen() -> None:

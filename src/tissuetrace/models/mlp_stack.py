@@ -70,12 +70,15 @@ class MlpStack(nn.Module):
         self, member: int
     ) -> Callable[[Float[Tensor, "row channel"]], Float[Tensor, " row"]]:
         """Return one member as a differentiable function of z values, in their precision."""
-        weights = [value.detach()[[member]] for value in self.weights]
-        biases = [value.detach()[[member]] for value in self.biases]
+        # weights on the left: with few channels and many rows the products take half the time
+        weights = [value.detach()[member].t().contiguous() for value in self.weights]
+        biases = [value.detach()[member].t().contiguous() for value in self.biases]
 
         def ask(z: Float[Tensor, "row channel"]) -> Float[Tensor, " row"]:
-            same = [value.to(z) for value in weights], [value.to(z) for value in biases]
-            return torch.sigmoid(_logits(z[None], *same)[0])
+            values = torch.addmm(biases[0].to(z), weights[0].to(z), z.t())
+            for weight, bias in zip(weights[1:], biases[1:], strict=True):
+                values = torch.addmm(bias.to(z), weight.to(z), torch.relu(values))
+            return torch.sigmoid(values[0])
 
         return ask
 

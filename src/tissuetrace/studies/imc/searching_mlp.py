@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -34,8 +33,9 @@ def search_mlp(job: Search) -> Searched:
     stack = load_mlps(job.inputs.mlp / "model.safetensors")
     member = stack.seeds.index(job.seed)
     mean, sd = stack.mean[member], stack.sd[member]
-    z = _single((rows.x - mean) / sd)
-    zero = _single(-mean / sd)
+    # in double precision a row's result does not depend on the rows beside it
+    z = torch.from_numpy((rows.x - mean) / sd)
+    zero = torch.from_numpy(-mean / sd)
     floor = channel_floors(rows.x[rows.train])
     starts, x0 = rows.table[rows.start], rows.x[rows.start]
     done: dict[Perturb, Counterfactuals] = {}
@@ -44,7 +44,7 @@ def search_mlp(job: Search) -> Searched:
         params = settings_of(variant, job.inputs.params)
         if params not in done:
             done[params] = _find(rows, z, zero, stack.probability(member), params=params)
-        delta = (done[params].changed - z[rows.start]).double().numpy()
+        delta = (done[params].changed - z[rows.start]).numpy()
         relative = relative_changes(delta, x0, sd=sd, floor=floor, free=rows.free)
         table = counterfactual_table(
             job,
@@ -76,7 +76,3 @@ def _find(
         upper=torch.where(free, torch.maximum(z[rows.train].amax(dim=0), x0), x0),
         **search_settings(params),
     )
-
-
-def _single(values: np.ndarray) -> "Tensor":
-    return torch.from_numpy(values.astype(np.float32))
