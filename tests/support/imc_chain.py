@@ -1,10 +1,11 @@
 """The phantom's melanoma cohort from drawing to recovery, stage by stage in this process.
 
-Settings are those of the project. Left out is what costs time and tells nothing of recovery: the
-CNN, all but one of the retrainings on patches split at random, the variants of the search, and
-draws of intervals.
+Settings are those of the project. Left out is what costs time and tells nothing of recovery: files
+of images (cores are kept as `ingest` would read them), the CNN, all but one of the retrainings on
+patches split at random, the variants of the search, draws of intervals, and checks of shapes.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,19 +14,23 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import jaxtyping
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
-from tissuetrace.imaging import array_files
 from tissuetrace.pipeline.files import read_json, read_table, write_json, write_table
 from tissuetrace.pipeline.params import load_params, stage_params
 from tissuetrace.pipeline.stage import Stage
+from tissuetrace.studies.imc import phantom as phantom_module
 from tissuetrace.studies.imc.cohorts import SCHEMES
 from tissuetrace.studies.imc.decoy import decoy
+from tissuetrace.studies.imc.drawing import Core
 from tissuetrace.studies.imc.effect import effect
 from tissuetrace.studies.imc.evaluate import evaluate
 from tissuetrace.studies.imc.features import patch_table
 from tissuetrace.studies.imc.fetch import fetch
-from tissuetrace.studies.imc.ingest import ingest
 from tissuetrace.studies.imc.patch import patch
 from tissuetrace.studies.imc.perturb import perturb
 from tissuetrace.studies.imc.phantom import draw_phantom
@@ -33,7 +38,18 @@ from tissuetrace.studies.imc.recover import recover
 from tissuetrace.studies.imc.split import split
 from tissuetrace.studies.imc.train_mlp import train_mlp
 
-__all__ = ["COHORT", "TABLE", "draw", "inside", "learn", "recovered", "run", "search", "settings"]
+__all__ = [
+    "COHORT",
+    "TABLE",
+    "draw",
+    "inside",
+    "learn",
+    "recovered",
+    "run",
+    "search",
+    "settings",
+    "take",
+]
 
 COHORT = "melanoma"
 TABLE = Path(f"data/imc/patch/{COHORT}/tables/all.parquet")
@@ -53,11 +69,16 @@ def inside(folder: Path) -> Iterator[None]:
     code = folder / "src"
     if not code.exists():
         code.symlink_to(_PROJECT / "src")
-    with pytest.MonkeyPatch.context() as patcher:
-        patcher.chdir(folder)
-        patcher.setenv("TISSUETRACE_WORKERS", "1")
-        patcher.setattr(array_files, "_LEVEL", 0)  # a third of the time of drawing and cutting
-        yield
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker; two test processes share the cores
+    try:
+        with pytest.MonkeyPatch.context() as patcher:
+            patcher.chdir(folder)
+            patcher.setenv("TISSUETRACE_WORKERS", "1")
+            patcher.setattr(jaxtyping.config, "jaxtyping_disable", True)
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def settings(stage: Stage) -> dict[str, Any]:
@@ -84,16 +105,32 @@ def draw(seed: int) -> None:
     """
     phantom = settings(fetch)["phantom"]
     cohort = replace(phantom.cohorts[COHORT], seed=seed)
-    home = Path("data/imc/fetch")
-    truth = draw_phantom(replace(phantom, cohorts={COHORT: cohort}), home / "files")
-    write_table(truth, home / "truth.parquet")
-    run(ingest)
-    run(patch)
+    home = Path("data/imc/ingest")
+    with pytest.MonkeyPatch.context() as patcher:
+        patcher.setattr(phantom_module, "_write_core", _keep_core)
+        truth = draw_phantom(replace(phantom, cohorts={COHORT: cohort}), home)
+    write_table(truth, Path("data/imc/fetch/truth.parquet"))
+    images = pd.read_csv(home / COHORT / "images.csv", dtype="str")
+    write_table(images[["image", "subject"]], home / "images.parquet")
+    run(patch, images=home / COHORT, table=home / "images.parquet")
+    shutil.rmtree(home)
     # one table in place of one a core, since later stages read them a dozen times
     patches = patch_table(TABLE.parent)
     for path in TABLE.parent.glob("*.parquet"):
         path.unlink()
     write_table(patches, TABLE)
+
+
+def take(drawn: Path) -> None:
+    """Bring a cohort that was drawn elsewhere into the working directory.
+
+    Args:
+        drawn: its folder; the table of patches is copied, so that a test may spoil it.
+    """
+    TABLE.parent.mkdir(parents=True)
+    shutil.copy(drawn / TABLE, TABLE)
+    for path in (TABLE.parents[1] / "pixels", Path("data/imc/fetch")):
+        path.symlink_to(drawn / path)
 
 
 def learn(
@@ -126,6 +163,7 @@ def search(**changed: object) -> None:
     Args:
         changed: settings of `imc.perturb`.
     """
+    # with no retraining left for them, not even the fixed variants are searched
     alone: dict[str, Any] = {"betas": (), "ks": (), "variant_retrainings": 0}
     run(perturb, params=replace(settings(perturb)["params"], **alone, **changed))
 
@@ -150,6 +188,17 @@ def _params() -> dict[str, Any]:
 
 def _place(path: str) -> Path:
     return Path(path.replace("{cohorts}", COHORT))
+
+
+def _keep_core(job: Any, core: Core) -> None:
+    """Write a drawn core as `ingest` would have read it from its TIFF."""
+    np.savez(
+        job.folder / f"{job.image}.npz",
+        x=core.counts.astype(np.float32),
+        names=np.array(core.names),
+        px_um=np.float64(1.0),
+        tissue=core.tissue,
+    )
 
 
 def _keep_first_retraining(path: Path) -> None:
