@@ -87,7 +87,7 @@ def test_models_of_permuted_labels_have_no_prototype(drawn: Path, tmp_path: Path
         write_table(patches.assign(label=permuted), TABLE)
         learn()
 
-        with pytest.raises(GateRefused, match="no prototype in . of 8 retrainings"):
+        with pytest.raises(GateRefused, match=r"no prototype in \d of 8 retrainings"):
             search()
 
 
@@ -99,4 +99,3 @@ def test_the_minimiser_of_eq_1_calls_channels_without_effect(drawn: Path, tmp_pa
         found = recovered(aggregate="one")
 
     assert "sign_precision" in broken(found), found
-    assert found["called"] > found["sign_recall"] * 5

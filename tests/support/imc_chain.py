@@ -2,7 +2,8 @@
 
 Settings are those of the project. Left out is what costs time and tells nothing of recovery: files
 of images (cores are kept as `ingest` would read them), the CNN, all but one of the retrainings on
-patches split at random, the variants of the search, draws of intervals, and checks of shapes.
+patches split at random, the variants of the search, subsets of targets, draws of intervals, and
+checks of shapes.
 """
 
 import shutil
@@ -24,6 +25,7 @@ from tissuetrace.pipeline.files import read_json, read_table, write_json, write_
 from tissuetrace.pipeline.params import load_params, stage_params
 from tissuetrace.pipeline.stage import Stage
 from tissuetrace.studies.imc import phantom as phantom_module
+from tissuetrace.studies.imc import targets
 from tissuetrace.studies.imc.cohorts import SCHEMES
 from tissuetrace.studies.imc.decoy import decoy
 from tissuetrace.studies.imc.drawing import Core
@@ -175,7 +177,9 @@ def recovered(**changed: object) -> dict[str, float]:
         changed: settings of `imc.effect`.
     """
     params: Any = settings(effect)["params"]
-    run(effect, params=replace(params, bootstrap=2, **changed))
+    with pytest.MonkeyPatch.context() as patcher:
+        patcher.setattr(targets, "_LARGEST", 0)
+        run(effect, params=replace(params, bootstrap=2, **changed))
     run(recover)
     found: dict[str, float] = read_json(_place(recover.writes["recovered"].path))
     return found
