@@ -73,8 +73,9 @@ def run(stage: str, variant: str | None) -> None:
       tissuetrace run leukemia.split
       tissuetrace run imc.patch --variant melanoma
     """
-    from tissuetrace.pipeline import execute, registry
+    from tissuetrace.pipeline import execute, machine, registry
 
+    machine.compute_with_one_thread()
     _project_root()
     execute.execute(registry.find_stage(stage), variant=variant)
 

@@ -7,7 +7,13 @@ import sys
 
 from tissuetrace.pipeline.errors import InputError
 
-__all__ = ["device", "die_with_parent", "quieten_libraries", "workers"]
+__all__ = [
+    "compute_with_one_thread",
+    "device",
+    "die_with_parent",
+    "quieten_libraries",
+    "workers",
+]
 
 
 def workers() -> int:
@@ -44,6 +50,16 @@ def quieten_libraries() -> None:
     os.environ["DVC_NO_ANALYTICS"] = "1"
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+def compute_with_one_thread() -> None:
+    """Let libraries that are imported from now on compute with one thread.
+
+    Sums of several threads differ in their last bits from machine to machine, and the cores are
+    taken by processes. Call it before numpy or torch is imported.
+    """
+    for library in ("MKL", "OMP", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
 
 
 def die_with_parent() -> None:
