@@ -8,7 +8,8 @@ def test_torch_and_numpy_compute_with_one_thread_whatever_the_machine_says() -> 
         "from tissuetrace.pipeline.machine import compute_with_one_thread\n"
         "compute_with_one_thread()\n"
         "import numpy, torch, threadpoolctl\n"
-        "print(torch.get_num_threads(), *(p['num_threads'] for p in threadpoolctl.threadpool_info()))"
+        "found = [pool['num_threads'] for pool in threadpoolctl.threadpool_info()]\n"
+        "print(torch.get_num_threads(), *found)"
     )
     asked = os.environ | {"OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4"}
 
