@@ -104,7 +104,7 @@ def test_images_leave_as_ome_tiff_and_patches_as_anndata(cohorts: Tree, tmp_path
     done = cohorts.run("tissuetrace", "export", "imc", "ome-tiff", str(tmp_path / "images"))
     assert done.returncode == 0, done.stderr
     written = sorted((tmp_path / "images").rglob("*.ome.tiff"))
-    assert len(written) == 24
+    assert len(written) == 48
     with tifffile.TiffFile(written[0]) as file:
         assert 'Name="CXCL9"' in (file.ome_metadata or "")
 
