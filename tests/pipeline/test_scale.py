@@ -27,6 +27,17 @@ def test_a_scale_changes_what_it_names_and_keeps_the_comments(toy: Tree) -> None
     assert (toy.root / "sources/toy.json").read_bytes() == source
 
 
+def test_a_variant_that_is_no_more_leaves_no_checksums(toy: Tree) -> None:
+    checksums = toy.root / "metrics/toy/checksums"
+    assert (checksums / "train@b.json").exists()
+    toy.edit("params.yaml", "kinds: [a, b]", "kinds: [a]")
+
+    assert toy.run("tissuetrace", "pipeline", "--write").returncode == 0
+
+    assert (checksums / "train@a.json").exists()
+    assert not (checksums / "train@b.json").exists()
+
+
 def test_a_scale_that_is_there_already_says_so(toy: Tree) -> None:
     (toy.root / "params/paper.yaml").write_text("toy:\n  draw: {rows: 5}\n")
 

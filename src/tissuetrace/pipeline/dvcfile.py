@@ -7,7 +7,7 @@ from typing import Any
 
 from tissuetrace.pipeline.code import code_of
 from tissuetrace.pipeline.errors import InputError
-from tissuetrace.pipeline.execute import checksums_path, each_path
+from tissuetrace.pipeline.execute import checksums_path, each_path, variants
 from tissuetrace.pipeline.params import param_keys
 from tissuetrace.pipeline.stage import Each, Output, Plot, Stage, Study
 
@@ -27,11 +27,22 @@ stated relative bound, `record` ones tell of one execution and are not compared.
 def write_files(
     studies: Mapping[str, Study], stages: Sequence[Stage], content: Mapping[str, Any], root: Path
 ) -> list[str]:
-    """Write `dvc.yaml` and `data/README.md`; return the names of those that changed."""
+    """Write `dvc.yaml` and `data/README.md`; return the names of those that changed.
+
+    Checksums of stages and variants that are no more are removed from git's folder.
+    """
     changed = stale_files(studies, stages, content, root)
     for name in changed:
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(_texts(studies, stages, content, root)[name], encoding="utf-8")
+    known = {
+        checksums_path(stage, variant)
+        for stage in stages
+        for variant in (variants(stage, content) if stage.matrix else [None])
+    }
+    for path in sorted(root.glob("metrics/*/checksums/*.json")):
+        if path.relative_to(root).as_posix() not in known:
+            path.unlink()
     return changed
 
 
