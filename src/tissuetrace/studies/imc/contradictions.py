@@ -123,8 +123,9 @@ def bound_table() -> Table:
         name="published_arithmetic",
         title="What the published precision and recall allow",
         caption=(
-            "Always MCC² ≤ P·R and F1 = 2PR/(P+R); of means over retrainings the first holds as it "
-            "stands, and the mean F1 is at most that of mean P and mean R. The MCC is printed "
+            "For an MCC above 0, MCC² ≤ P·R; and always F1 = 2PR/(P+R); of means over "
+            "retrainings the first holds as it stands, and the mean F1 is at most that of mean P "
+            "and mean R. The MCC is printed "
             "once, without a threshold, beside Table 1. Out of reach: beyond the bound even where "
             "every printed number is rounded in its favour (by 0.005). Computed from the published "
             "numbers alone."
@@ -217,7 +218,9 @@ def _impossible_mcc() -> Contradiction:
         letter="b",
         title="Matthews correlation at p = 0.8",
         printed=f"MCC beside Table 1, whose p is 0.8: {printed}",
-        other=f"MCC² ≤ P·R holds always; {said}. At p = 0.5 the bounds are {fitting}.",
+        other=(
+            f"MCC² ≤ P·R holds for every MCC above 0; {said}. At p = 0.5 the bounds are {fitting}."
+        ),
         consequence="The printed values can stem from p = 0.5 only. Our MCC is printed at both.",
     )
 
