@@ -10,7 +10,8 @@ from tissuetrace.report.pages import (
     Paragraph,
     Picture,
     Section,
-    TableBlock,
+    licence_words,
+    table_blocks,
 )
 from tissuetrace.report.tables import Table
 from tissuetrace.studies.imc import (
@@ -85,32 +86,32 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
         flat = [part for one in blocks for part in (one if isinstance(one, Sequence) else [one])]
         return Section(anchor=anchor, title=title, blocks=flat)
 
-    known = [section("known", "The known answer", _blocks(tables, ["recovery"]))]
+    known = [section("known", "The known answer", table_blocks(tables, ["recovery"]))]
     sections = [
-        section("classifiers", "What the classifiers tell", _blocks(tables, _OURS)),
-        section("strategies", "What the perturbations say", _blocks(tables, _THERAPY)),
+        section("classifiers", "What the classifiers tell", table_blocks(tables, _OURS)),
+        section("strategies", "What the perturbations say", table_blocks(tables, _THERAPY)),
         *(known if outcome.is_phantom else []),
-        section("paper", "The paper's tables beside ours", _blocks(tables, _PAPER)),
+        section("paper", "The paper's tables beside ours", table_blocks(tables, _PAPER)),
         section(
             "contradictions",
             "Contradictions and deviations",
-            _blocks(tables, _AGAINST),
-            _blocks(tables, ["deviations"]),
+            table_blocks(tables, _AGAINST),
+            table_blocks(tables, ["deviations"]),
         ),
         section("figures", "Figures", list(pictures)),
         section(
             "stability",
             "Does the strategy hold?",
-            _blocks(tables, ["agreements"]),
+            table_blocks(tables, ["agreements"]),
             Bullets(statements.of_validity(outcome)),
         ),
         section("search", "What the search depends on", Bullets(statements.of_search(outcome))),
-        section("counted", "What was left out", _blocks(tables, ["accounting", "refused"])),
+        section("counted", "What was left out", table_blocks(tables, ["accounting", "refused"])),
         section(
             "gate",
             "Was the data fit to train on?",
             Paragraph(_verdict(outcome)),
-            _blocks(tables, _GATE),
+            table_blocks(tables, _GATE),
         ),
         section(
             "trace",
@@ -132,12 +133,8 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
         tiles=wording.key_numbers(outcome),
         sections=sections,
         footer=f"tissuetrace, study imc. Gate token {outcome.token['token'][:16]}. "
-        f"{_licence(outcome)}",
+        f"{licence_words(outcome.origin)}",
     )
-
-
-def _blocks(tables: Mapping[str, Table], names: Sequence[str]) -> list[Block]:
-    return [TableBlock(tables[name]) for name in names if name in tables]
 
 
 def _verdict(outcome: Outcome) -> str:
@@ -150,9 +147,3 @@ def _verdict(outcome: Outcome) -> str:
         "the page reads. The pool of prototypes needs the models: the search itself refuses an "
         "empty one and warns below 30."
     )
-
-
-def _licence(outcome: Outcome) -> str:
-    parts = [outcome.origin.get("licence"), outcome.origin.get("doi")]
-    known = ", ".join(str(part) for part in parts if part)
-    return f"Images: {known}." if known else ""

@@ -1,13 +1,10 @@
 """Tell what was found, beside what the paper says: one page, its figures and its tables."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tissuetrace.pipeline.errors import GateRefused
 from tissuetrace.pipeline.files import read_json, write_json
-from tissuetrace.pipeline.gate import token_mistakes
-from tissuetrace.pipeline.hashing import digest
+from tissuetrace.pipeline.passed import require_pass
 from tissuetrace.pipeline.stage import each, metrics, stage, tolerance
 from tissuetrace.studies.imc.cohorts import Cohort
 from tissuetrace.studies.imc.decoy import Decoy
@@ -23,7 +20,7 @@ from tissuetrace.studies.imc.train_mlp import Mlp
 if TYPE_CHECKING:
     from tissuetrace.studies.imc.outcome import Outcome
 
-__all__ = ["check_token", "report"]
+__all__ = ["report"]
 
 _COHORT = "{cohorts}"
 
@@ -135,7 +132,7 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
     from tissuetrace.studies.imc.reading import read_cohort
 
     sealed = read_json(token)
-    check_token(sealed, [*patches.values(), *leak.values()])
+    require_pass(sealed, [*patches.values(), *leak.values()], study="imc")
     of_cohorts = {
         "images": images,
         "refused": refused,
@@ -188,57 +185,17 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
     write_json(headline_numbers(outcome.cohorts), headline)
 
 
-def check_token(sealed: Mapping[str, Any], inputs: Sequence[Path]) -> None:
-    """Refuse to tell of data that the gate has not let pass.
-
-    Raises:
-        GateRefused: lists all that does not fit.
-    """
-    mistakes = token_mistakes(sealed)
-    if not mistakes and sealed["verdict"] != "pass":
-        mistakes = [f"the verdict is {sealed['verdict']!r}"]
-    for path in inputs:
-        seen = sealed.get("inputs", {}).get(str(path))
-        if seen is None or digest(path).sha256 != seen["sha256"]:
-            mistakes.append(f"{path} is not what the gate has seen")
-    if mistakes:
-        raise GateRefused(
-            "; ".join(mistakes),
-            where="imc.report",
-            todo="No page was written. Run tissuetrace repro imc",
-        )
-
-
 def _write(outcome: "Outcome", pages: Path) -> None:
     from tissuetrace.report.pages import render
+    from tissuetrace.report.publishing import draw_figures, write_tables
     from tissuetrace.studies.imc.classifier_figures import classifier_figures
     from tissuetrace.studies.imc.layout import all_tables, compose
     from tissuetrace.studies.imc.therapy_figures import therapy_figures
 
     tables = all_tables(outcome)
     drawn = [*classifier_figures(outcome), *therapy_figures(outcome)]
-    page = compose(outcome, tables, _draw(drawn, pages / "figures", note=outcome.figure_note))
-    _write_tables(list(tables.values()), pages / "tables", origin=outcome.origin_in_words)
+    page = compose(
+        outcome, tables, draw_figures(drawn, pages / "figures", note=outcome.figure_note)
+    )
+    write_tables(list(tables.values()), pages / "tables", origin=outcome.origin_in_words)
     (pages / "index.html").write_text(render(page), encoding="utf-8")
-
-
-def _draw(drawn: Sequence[Any], folder: Path, *, note: str) -> list[Any]:
-    from tissuetrace.report.figures import figure_style, save_figure
-    from tissuetrace.report.pages import Picture
-
-    pictures = []
-    with figure_style():
-        for one in drawn:
-            file = folder / f"{one.name}.png"
-            save_figure(one.draw(), file, note=note)
-            words = {"title": one.title, "caption": one.caption, "alternative": one.alternative}
-            pictures.append(Picture(file=file, **words))
-    return pictures
-
-
-def _write_tables(tables: Sequence[Any], folder: Path, *, origin: str) -> None:
-    from tissuetrace.report.tables import write_rows
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for one in tables:
-        write_rows(one, folder, origin=origin)

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from tissuetrace.report.pages import (
-    Block,
     Bullets,
     Commands,
     Page,
     Paragraph,
     Picture,
     Section,
-    TableBlock,
+    licence_words,
+    table_blocks,
 )
 from tissuetrace.report.tables import Table
 from tissuetrace.studies.leukemia import comparison, deviations, findings, robustness, wording
@@ -59,22 +59,22 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
     apart = {*ours, *gate, "headline", "contradictions", "deviations", "per_group"}
     published = [name for name in tables if name not in apart]
     sections = [
-        Section(anchor="ours", title="What we found", blocks=_blocks(tables, ours)),
+        Section(anchor="ours", title="What we found", blocks=table_blocks(tables, ours)),
         Section(
             anchor="paper",
             title="The paper's tables beside ours",
-            blocks=_blocks(tables, published),
+            blocks=table_blocks(tables, published),
         ),
         Section(
             anchor="contradictions",
             title="Contradictions and deviations",
-            blocks=_blocks(tables, ["contradictions", "deviations"]),
+            blocks=table_blocks(tables, ["contradictions", "deviations"]),
         ),
         Section(anchor="figures", title="Figures", blocks=list(pictures)),
         Section(
             anchor="gate",
             title="Was the data fit to train on?",
-            blocks=[Paragraph(_verdict(outcome)), *_blocks(tables, gate)],
+            blocks=[Paragraph(_verdict(outcome)), *table_blocks(tables, gate)],
         ),
         Section(
             anchor="trace",
@@ -98,16 +98,12 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
         tiles=wording.key_numbers(outcome),
         sections=sections,
         footer=f"tissuetrace, study leukemia. Gate token {outcome.token['token'][:16]}. "
-        f"{_licence(outcome)}",
+        f"{licence_words(outcome.origin)}",
     )
 
 
 def _has_preliminary(outcome: Outcome) -> bool:
     return bool((outcome.scores["source"] == "prelim").any())
-
-
-def _blocks(tables: Mapping[str, Table], names: Sequence[str]) -> list[Block]:
-    return [TableBlock(tables[name]) for name in names if name in tables]
 
 
 def _verdict(outcome: Outcome) -> str:
@@ -119,9 +115,3 @@ def _verdict(outcome: Outcome) -> str:
         "checked again when this page was written, and with it the tables and images that the "
         "page reads."
     )
-
-
-def _licence(outcome: Outcome) -> str:
-    parts = [outcome.origin.get("licence"), outcome.origin.get("doi")]
-    known = ", ".join(str(part) for part in parts if part)
-    return f"Images: {known}." if known else ""

@@ -1,13 +1,11 @@
 """Tell what was found, beside what the paper says: one page, its figures and its tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tissuetrace.pipeline.errors import GateRefused
 from tissuetrace.pipeline.files import read_json, read_table
-from tissuetrace.pipeline.gate import token_mistakes
-from tissuetrace.pipeline.hashing import digest
+from tissuetrace.pipeline.passed import require_pass
 from tissuetrace.pipeline.stage import stage, tolerance
 from tissuetrace.studies.leukemia.evaluate import Evaluate
 from tissuetrace.studies.leukemia.featurize import Featurize
@@ -93,7 +91,7 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
     from tissuetrace.studies.leukemia.outcome import Outcome, Settings
 
     sealed = read_json(token)
-    check_token(sealed, [images, table])
+    require_pass(sealed, [images, table], study="leukemia")
     curves = {path.stem: path for path in (roc, precision_recall, calibration, referral)}
     outcome = Outcome(
         origin=read_json(origin),
@@ -119,29 +117,9 @@ def report(  # noqa: PLR0913  # every input and output of the declaration
     _write(outcome, pages, paths=paths, images=images)
 
 
-def check_token(sealed: Mapping[str, Any], inputs: Sequence[Path]) -> None:
-    """Refuse to tell of data that the gate has not let pass.
-
-    Raises:
-        GateRefused: lists all that does not fit.
-    """
-    mistakes = token_mistakes(sealed)
-    if not mistakes and sealed["verdict"] != "pass":
-        mistakes = [f"the verdict is {sealed['verdict']!r}"]
-    for path in inputs:
-        seen = sealed.get("inputs", {}).get(str(path))
-        if seen is None or digest(path).sha256 != seen["sha256"]:
-            mistakes.append(f"{path} is not what the gate has seen")
-    if mistakes:
-        raise GateRefused(
-            "; ".join(mistakes),
-            where="leukemia.report",
-            todo="No page was written. Run tissuetrace repro leukemia",
-        )
-
-
 def _write(outcome: "Outcome", pages: Path, *, paths: Mapping[str, str], images: Path) -> None:
     from tissuetrace.report.pages import render
+    from tissuetrace.report.publishing import draw_figures, write_tables
     from tissuetrace.studies.leukemia.feature_figures import feature_figures
     from tissuetrace.studies.leukemia.gallery import gallery
     from tissuetrace.studies.leukemia.layout import all_tables, compose
@@ -153,28 +131,6 @@ def _write(outcome: "Outcome", pages: Path, *, paths: Mapping[str, str], images:
         *feature_figures(outcome),
         gallery(outcome, paths, images),
     ]
-    page = compose(outcome, tables, _draw(drawn, pages / "figures", note=outcome.note))
-    _write_tables(list(tables.values()), pages / "tables", origin=outcome.origin_in_words)
+    page = compose(outcome, tables, draw_figures(drawn, pages / "figures", note=outcome.note))
+    write_tables(list(tables.values()), pages / "tables", origin=outcome.origin_in_words)
     (pages / "index.html").write_text(render(page), encoding="utf-8")
-
-
-def _draw(drawn: Sequence[Any], folder: Path, *, note: str) -> list[Any]:
-    from tissuetrace.report.figures import figure_style, save_figure
-    from tissuetrace.report.pages import Picture
-
-    pictures = []
-    with figure_style():
-        for one in drawn:
-            file = folder / f"{one.name}.png"
-            save_figure(one.draw(), file, note=note)
-            words = {"title": one.title, "caption": one.caption, "alternative": one.alternative}
-            pictures.append(Picture(file=file, **words))
-    return pictures
-
-
-def _write_tables(tables: Sequence[Any], folder: Path, *, origin: str) -> None:
-    from tissuetrace.report.tables import write_rows
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for one in tables:
-        write_rows(one, folder, origin=origin)
