@@ -87,8 +87,8 @@ def test_one_worker_and_two_give_the_same_bytes_and_a_kill_changes_none(lane: Tr
     for made in ("data/leukemia", "metrics", "reports"):
         shutil.rmtree(lane.root / made)
     (lane.root / "dvc.lock").unlink()
-    for _ in range(6):
-        kill_after(lane, moments.uniform(2, 25))
+    for _ in range(5):
+        kill_after(lane, moments.uniform(2, 16))
 
     done = lane.run("dvc", "repro", "--no-run-cache", TISSUETRACE_WORKERS="1")
 
