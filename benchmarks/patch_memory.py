@@ -82,6 +82,7 @@ def _measure(home: Path, step: str) -> dict[str, float]:
 
 def _memory(process: psutil.Process, kind: str) -> int:
     total = 0
+    # a process may end between being listed and being asked; what is gone holds no memory
     with contextlib.suppress(psutil.NoSuchProcess):
         for one in (process, *process.children(recursive=True)):
             with contextlib.suppress(psutil.Error):

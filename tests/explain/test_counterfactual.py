@@ -67,7 +67,7 @@ def pieces(rows: int) -> list[Tensor]:
     return [torch.arange(1), torch.arange(1, 7), torch.arange(7, rows)]
 
 
-def close(ours: Tensor, theirs: Tensor, tolerance: float) -> None:
+def assert_close(ours: Tensor, theirs: Tensor, tolerance: float) -> None:
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=0, atol=tolerance)
 
 
@@ -90,8 +90,8 @@ def test_permuting_splitting_and_adding_rows_changes_nothing(variant: dict[str, 
     permuted = run(some(given, order), **variant)
     parts = [run(some(given, rows), **variant) for rows in pieces(60)]
 
-    close(permuted.changed, whole.changed[order], 1e-5)
-    close(torch.cat([part.changed for part in parts]), whole.changed, 1e-5)
+    assert_close(permuted.changed, whole.changed[order], 1e-5)
+    assert_close(torch.cat([part.changed for part in parts]), whole.changed, 1e-5)
     assert torch.equal(permuted.found, whole.found[order])
     assert whole.found.sum() > 1
 
@@ -102,7 +102,7 @@ def test_rows_keep_to_themselves_in_single_precision_too() -> None:
     whole = run(given)
     parts = [run(some(given, rows)) for rows in pieces(64)]
 
-    close(torch.cat([part.changed for part in parts]), whole.changed, 1e-5)
+    assert_close(torch.cat([part.changed for part in parts]), whole.changed, 1e-5)
     assert whole.changed.dtype == torch.float32
 
 
@@ -154,8 +154,8 @@ def test_pieces_of_a_large_batch_are_searched_alike(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(counterfactual, "CHUNK_ROWS", 17)
     apart = run(given)
 
-    close(apart.changed, whole.changed, 1e-5)
-    close(apart.iterations, whole.iterations, 0)
+    assert_close(apart.changed, whole.changed, 1e-5)
+    assert_close(apart.iterations, whole.iterations, 0)
 
 
 def test_what_is_given_is_left_as_it_is() -> None:
@@ -187,7 +187,7 @@ def test_what_best_valid_calls_found_exceeds_p(rule: str, dtype: torch.dtype) ->
     again = logistic(found.changed)
     assert bool(found.found.all())
     assert float(again.min()) > P
-    close(found.probability, again, 1e-7)
+    assert_close(found.probability, again, 1e-7)
 
 
 @VARIANTS
@@ -197,7 +197,7 @@ def test_the_distance_is_that_of_what_is_returned(variant: dict[str, Any]) -> No
     found = run(given, **variant)
 
     delta = found.changed - given["x0"]
-    close(found.distance, 0.1 * delta.abs().sum(dim=1) + (delta**2).sum(dim=1), 1e-12)
+    assert_close(found.distance, 0.1 * delta.abs().sum(dim=1) + (delta**2).sum(dim=1), 1e-12)
 
 
 def test_a_row_without_a_valid_change_comes_back_unchanged() -> None:
@@ -210,7 +210,7 @@ def test_a_row_without_a_valid_change_comes_back_unchanged() -> None:
     assert torch.isnan(found.iterations).tolist() == [False] * 10 + [True] * 20
     assert torch.equal(found.changed[10:], given["x0"][10:])
     assert found.distance[10:].tolist() == [0.0] * 20
-    close(found.probability, logistic(found.changed), 1e-12)
+    assert_close(found.probability, logistic(found.changed), 1e-12)
 
 
 def test_the_margin_keeps_what_is_found_away_from_p() -> None:
@@ -266,8 +266,8 @@ def test_images_of_one_colour_are_searched_as_their_means_are(selection: str) ->
         **settings,
     )
 
-    close(found.changed, means.changed[:, :, None, None].expand(-1, -1, 3, 4), 1e-9)
-    close(found.distance, means.distance, 1e-9)
+    assert_close(found.changed, means.changed[:, :, None, None].expand(-1, -1, 3, 4), 1e-9)
+    assert_close(found.distance, means.distance, 1e-9)
     assert torch.equal(found.found, means.found)
 
 
@@ -298,7 +298,7 @@ def test_a_probability_that_holds_rows_is_asked_for_the_rows_in_question(
 
     there = search(Shifted(offset), moved["x0"], moved["prototypes"], **box_of(moved), **settings)
 
-    close(there.changed - offset, run(given, theta=theta).changed, 1e-5)
+    assert_close(there.changed - offset, run(given, theta=theta).changed, 1e-5)
 
 
 # -- Eq. 1's minimiser --------------------------------------------------------------------------
@@ -320,7 +320,7 @@ def test_without_the_first_term_the_minimiser_is_a_soft_threshold(
 
     towards = (given["prototypes"] - x0) * theta / (1 + theta)
     exact = x0 + soft(towards, beta / (2 * (1 + theta)))
-    close(found.changed, exact.clamp(given["lower"], given["upper"]), tolerance)
+    assert_close(found.changed, exact.clamp(given["lower"], given["upper"]), tolerance)
 
 
 def linear(x: Tensor) -> Tensor:
@@ -366,7 +366,7 @@ def test_for_a_linear_f_the_minimiser_is_exact_in_any_box(
     found = search(linear, given["x0"], given["prototypes"], **box_of(given), **settings)
 
     exact = torch.stack([exact_change(given, row, settings) for row in range(len(given["x0"]))])
-    close(found.changed, exact, 1e-6)
+    assert_close(found.changed, exact, 1e-6)
     assert bool((linear(exact) > P - 1e-9).any())
 
 
@@ -389,7 +389,7 @@ def test_without_penalties_but_the_square_the_linear_minimiser_lies_along_w(
 
     lack = (P - linear(given["x0"]))[:, None]
     exact = given["x0"] + (lack * w / (w @ w) if reaches else c * w / 2)
-    close(found.changed, exact, 1e-6)
+    assert_close(found.changed, exact, 1e-6)
 
 
 def test_the_minimiser_stops_where_the_first_term_ends_a_margin_above_p() -> None:
@@ -400,7 +400,7 @@ def test_the_minimiser_stops_where_the_first_term_ends_a_margin_above_p() -> Non
 
     found = search(linear, given["x0"], given["prototypes"], **far, **settings)
 
-    close(found.probability, torch.full_like(found.probability, P + 1e-4), 1e-7)
+    assert_close(found.probability, torch.full_like(found.probability, P + 1e-4), 1e-7)
     assert bool(found.found.all())
     assert bool((found.iterations >= 1).all())
 
@@ -513,4 +513,4 @@ def test_a_device_finds_what_the_processor_finds(variant: dict[str, Any]) -> Non
     there = run({name: values.cuda() for name, values in given.items()}, **variant)
 
     assert there.changed.device.type == "cuda"
-    close(there.changed.cpu(), run(given, **variant).changed, 1e-5)
+    assert_close(there.changed.cpu(), run(given, **variant).changed, 1e-5)

@@ -203,11 +203,12 @@ def test_rows_that_stand_still_are_left_out_and_nothing_else_changes(
     assert 0 < int(some.found.sum()) < 60
 
 
-def test_a_row_that_is_thrown_back_to_its_start_is_not_taken_for_one_that_stands() -> None:
-    zero = torch.zeros(1, 1, dtype=torch.float64)
-    objective = Objective(
-        probability=lambda x: x[:, 0],
-        shape=(1,),
+def from_zero(probability: Any, *, channels: int) -> Objective:
+    """One row that starts at 0, without a prototype, in a wide box."""
+    zero = torch.zeros(1, channels, dtype=torch.float64)
+    return Objective(
+        probability=probability,
+        shape=(channels,),
         x0=zero,
         towards=zero,
         low=zero - 9,
@@ -217,6 +218,11 @@ def test_a_row_that_is_thrown_back_to_its_start_is_not_taken_for_one_that_stands
         p=P,
         aim=P,
     )
+
+
+def test_a_row_that_is_thrown_back_to_its_start_is_not_taken_for_one_that_stands() -> None:
+    objective = from_zero(lambda x: x[:, 0], channels=1)
+    zero = objective.x0
     nothing = shrinkage_search.Best(
         delta=zero.clone(), distance=zero[0] + math.inf, step=zero[0].clone(), frozen=0.0
     )
@@ -237,20 +243,8 @@ def first_channel(x: Tensor) -> Tensor:
 
 
 def test_polishing_drops_what_f_does_not_need_and_ends_at_p() -> None:
-    zero = torch.zeros(1, 3, dtype=torch.float64)
     needed = math.log(P / (1 - P))
-    objective = Objective(
-        probability=first_channel,
-        shape=(3,),
-        x0=zero,
-        towards=zero,
-        low=zero - 9,
-        high=zero + 9,
-        beta=0.1,
-        theta=0.0,
-        p=P,
-        aim=P,
-    )
+    objective = from_zero(first_channel, channels=3)
 
     # τ can rise to 4 - needed = 2.61, which removes the other two
     polished = polish(objective, torch.tensor([[4.0, -2.5, 1.0]], dtype=torch.float64))
@@ -265,19 +259,7 @@ def hill(x: Tensor) -> Tensor:
 
 
 def test_polishing_stays_valid_where_f_is_not_monotonic() -> None:
-    zero = torch.zeros(1, 2, dtype=torch.float64)
-    objective = Objective(
-        probability=hill,
-        shape=(2,),
-        x0=zero,
-        towards=zero,
-        low=zero - 9,
-        high=zero + 9,
-        beta=0.1,
-        theta=0.0,
-        p=P,
-        aim=P,
-    )
+    objective = from_zero(hill, channels=2)
 
     polished = polish(objective, torch.tensor([[1.45, 1.45]], dtype=torch.float64))
 
@@ -291,19 +273,7 @@ def wedge(x: Tensor) -> Tensor:
 
 
 def test_polishing_scales_down_what_shrinking_alone_cannot() -> None:
-    zero = torch.zeros(1, 2, dtype=torch.float64)
-    objective = Objective(
-        probability=wedge,
-        shape=(2,),
-        x0=zero,
-        towards=zero,
-        low=zero - 9,
-        high=zero + 9,
-        beta=0.1,
-        theta=0.0,
-        p=P,
-        aim=P,
-    )
+    objective = from_zero(wedge, channels=2)
 
     # shrinking both alike breaks their ratio at (1.9, 3.8)
     polished = polish(objective, torch.tensor([[2.0, 3.9]], dtype=torch.float64))

@@ -181,9 +181,9 @@ def read_outcome(cohorts: Mapping[str, Cohort] = COHORTS, **settings: Any) -> Ou
 
 def _patches(cohort: str, rng: np.random.Generator) -> pd.DataFrame:
     rows = [
-        (f"{image}:{row}:{col}", f"Smith{patient}", image, row, col, patient % 2)
+        (f"{image}:{row}:{col}", f"Q7X{patient}", image, row, col, patient % 2)
         for patient in range(PATIENTS)
-        for image in [f"{cohort}_Smith{patient}"]
+        for image in [f"{cohort}_Q7X{patient}"]
         for row in range(SIDE)
         for col in range(SIDE)
         if (row, col) != (0, 0)

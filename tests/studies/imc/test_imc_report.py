@@ -131,8 +131,8 @@ def test_a_phantom_is_named_on_page_captions_and_rows(done: Path) -> None:
 def test_no_patient_core_or_file_is_named(done: Path) -> None:
     texts = [path.read_text() for path in (done / "reports/imc").rglob("*.csv")]
 
-    assert "Smith" not in words(done)
-    assert not any("Smith" in text for text in texts)
+    assert "Q7X" not in words(done)
+    assert not any("Q7X" in text for text in texts)
 
 
 def test_real_cores_are_not_called_a_phantom_and_have_no_known_answer(
@@ -189,8 +189,8 @@ def test_what_is_undefined_is_a_dash_and_no_nan(lane: Path) -> None:
 
 @pytest.mark.usefixtures("lane")
 def test_a_refused_acquisition_is_counted_and_not_named() -> None:
-    reason = "Smith_0042.mcd: the XML of Smith_0042 in /home/lab/Smith is cut off"
-    write_refused("melanoma", [("in/Smith_0042.mcd", "ROI_7", reason)])
+    reason = "Q7X_0042.mcd: the XML of Q7X_0042 in /home/lab/Q7X is cut off"
+    write_refused("melanoma", [("in/Q7X_0042.mcd", "ROI_7", reason)])
 
     tables = all_tables(read_outcome({"melanoma": MELANOMA}))
 
