@@ -1,4 +1,5 @@
-# `make help` says what there is. VENV, LANE, TORCH and TORCH_INDEX may be set on the command line.
+# `make help` says what there is. VENV, LANE, JOBS, TORCH and TORCH_INDEX may be set on the command
+# line.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -6,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 LANE ?=
+JOBS ?= 2
 TORCH ?= auto
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/ready
@@ -30,7 +32,7 @@ $(READY): requirements/lock-cpu.txt requirements/lock-cuda.txt scripts/setup.sh
 	@touch $@
 
 demo: $(READY) ## the whole pipeline on the embedded phantom (LANE=leukemia for one lane)
-	@tissuetrace repro $(LANE)
+	@tissuetrace repro --jobs $(JOBS) $(LANE)
 	@python scripts/headline.py $(LANE)
 
 test: $(READY) ## every test

@@ -29,7 +29,14 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("study", required=False)
-def repro(study: str | None) -> None:
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Studies and variants that run at once; each takes its own memory, and all one GPU.",
+)
+def repro(study: str | None, jobs: int) -> None:
     """Reproduce with DVC, record the runs, check the gates.
 
     That is `dvc repro`, which goes on with whatever does not depend on a failure, then
@@ -40,6 +47,7 @@ def repro(study: str | None) -> None:
     Examples:
       tissuetrace repro              all studies
       tissuetrace repro leukemia     one of them
+      tissuetrace repro --jobs 2     two branches at the same time
     """
     from tissuetrace.pipeline import dvcfile, params, repro
 
@@ -50,7 +58,7 @@ def repro(study: str | None) -> None:
     dvcfile.require_current(studies, stages, content, root)
     wanted = [stage for stage in stages if study in {None, stage.study}]
     names = _chosen(study)
-    failure = repro.reproduce(wanted, root, everything=study is None)
+    failure = repro.reproduce(wanted, content, root, everything=study is None, jobs=jobs)
     _track(names, root)
     if failure is None:
         _audit(names, root)
@@ -260,8 +268,8 @@ def ui(port: int) -> None:
 
 def main() -> None:
     """Run the command line; one line on standard error for what a user can mend."""
+    from tissuetrace.pipeline.exit_codes import write_exit_code
     from tissuetrace.pipeline.machine import quieten_libraries
-    from tissuetrace.pipeline.repro import write_exit_code
 
     quieten_libraries()
     try:

@@ -14,15 +14,14 @@ from tissuetrace.learn.loop import Fitted, Schedule
 from tissuetrace.learn.patch_networks import (
     Patches,
     PatchNetwork,
-    Recipe,
     load_patch_cnn,
     parameter_count,
     probabilities,
     probability,
     save_patch_cnn,
-    train_patch_cnn,
 )
 from tissuetrace.learn.patch_pixels import PatchPixels
+from tissuetrace.learn.patch_training import Recipe, train_patch_cnn
 from tissuetrace.stats.classification import auc, mcc
 
 SIDE, CHANNELS, COUNT = 12, 3, 120

@@ -1,5 +1,8 @@
+import fcntl
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -135,3 +138,20 @@ def test_a_moved_cache_is_found(project: Tree) -> None:
     (project.root / "raw/c.txt").write_text("slide c\n")
 
     assert made(project) == ["c"]
+
+
+def test_a_lock_that_another_dvc_is_writing_is_waited_for(project: Tree) -> None:
+    whole = (project.root / "dvc.lock").read_text()
+    stage = [sys.executable, "stage.py"]
+    shutil.rmtree(project.root / "data/toy/cut")
+    (project.root / "made.log").unlink()
+    with (project.root / ".dvc/tmp/lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        (project.root / "dvc.lock").write_text(whole[:40])
+        running = subprocess.Popen(stage, cwd=project.root, env=project.environment())
+        time.sleep(1)
+        assert running.poll() is None
+        (project.root / "dvc.lock").write_text(whole)
+
+    assert running.wait(timeout=60) == 0
+    assert not (project.root / "made.log").exists()

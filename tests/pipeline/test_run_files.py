@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from trained_runs import trained_project
+from trained_runs import add_run, trained_project
 
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.hashing import digest
@@ -74,3 +74,14 @@ def test_a_model_that_was_changed_or_lost_after_its_training_is_told() -> None:
     assert untouched == []
     assert changed == [f"{RUN}: model.joblib was changed after the training"]
     assert lost == [f"{RUN}: model.joblib is missing beside it"]
+
+
+def test_every_checkpoint_and_the_card_leave_the_project_and_no_table() -> None:
+    for seed in range(2):
+        (RUN.parent / f"model.{seed}.safetensors").write_bytes(b"weights")
+    names = ["model.0.safetensors", "model.1.safetensors", "card.json", "predictions.parquet"]
+    add_run("imc", "cnn", files=[RUN.parent / name for name in names])
+
+    run = RunFile.read(RUN, Path())
+
+    assert [path.name for path in run.model_files] == names[:3]

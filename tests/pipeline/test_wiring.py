@@ -470,3 +470,23 @@ def test_a_training_stage_that_reads_past_the_gate_is_seen() -> None:
     ]
 
     assert uncovered(broken) == ["train_forest: data/leukemia/other.parquet"]
+
+
+CODE = """
+from pathlib import Path
+from tissuetrace.pipeline.code import code_of
+print(*code_of("{stage}", Path.cwd()))
+"""
+
+
+def test_a_file_that_computes_nothing_is_no_code_of_a_stage(project: Tree) -> None:
+    package = project.root / "src/tissuetrace/stats/__init__.py"
+    stage = "tissuetrace.studies.leukemia.evaluate"
+    name = "src/tissuetrace/stats/__init__.py"
+    done = project.run(sys.executable, "-c", CODE.format(stage=stage))
+    assert name not in done.stdout.split()
+    assert "src/tissuetrace/stats/intervals.py" in done.stdout.split()
+
+    package.write_text(package.read_text() + "\nLEVEL = 0.95\n")
+
+    assert name in project.run(sys.executable, "-c", CODE.format(stage=stage)).stdout.split()

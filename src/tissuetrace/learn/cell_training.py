@@ -24,7 +24,8 @@ from tissuetrace.learn.batches import (
     measure_standard,
     ordered_batches,
 )
-from tissuetrace.learn.loop import Loss, Schedule, Tell, Validation, fit, reproducible
+from tissuetrace.learn.determinism import reproducible
+from tissuetrace.learn.loop import Loss, Schedule, Tell, Validation, fit
 from tissuetrace.models.cell_cnn import CHANNELS, Block, CellCNN
 
 __all__ = [

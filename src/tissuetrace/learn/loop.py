@@ -1,9 +1,7 @@
 """The one training loop: early stopping, the best weights kept, exact resumption after a kill."""
 
-import contextlib
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +12,7 @@ from lightning_fabric import Fabric
 from torch import Generator, Tensor, nn
 
 from tissuetrace.learn.checkpoint import read_checkpoint, write_checkpoint
+from tissuetrace.learn.determinism import reproducible
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.progress import progress
 
@@ -27,7 +26,6 @@ __all__ = [
     "Tell",
     "Validation",
     "fit",
-    "reproducible",
 ]
 
 Batch = tuple[Tensor, Tensor]
@@ -137,34 +135,6 @@ def fit(
                 write_checkpoint(run.state(), checkpoint)
         run.take_best()
     return Fitted(run.history, run.best_epoch)
-
-
-@contextlib.contextmanager
-def reproducible(seed: int, device: str) -> Iterator[None]:
-    """Compute with one thread, torch's generator seeded and deterministic algorithms.
-
-    All of it is put back afterwards.
-    """
-    cuda = device == "cuda"
-    if cuda:
-        # cuBLAS reads it when it starts; without it matrix products may differ between runs
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    threads = torch.get_num_threads()
-    deterministic = torch.get_deterministic_debug_mode()
-    devices = [torch.cuda.current_device()] if cuda else []
-    cudnn = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    )
-    with torch.random.fork_rng(devices=devices), cudnn:
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        if cuda:
-            torch.set_deterministic_debug_mode("warn")
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.set_deterministic_debug_mode(deterministic)
 
 
 class _Run:

@@ -16,7 +16,8 @@ from numpy import ndarray
 from torch import Generator, Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from tissuetrace.learn.loop import Schedule, reproducible
+from tissuetrace.learn.determinism import reproducible
+from tissuetrace.learn.loop import Schedule
 from tissuetrace.learn.padding import batch_shares, padded, taken
 from tissuetrace.models.mlp_stack import MlpStack
 from tissuetrace.pipeline.errors import InputError

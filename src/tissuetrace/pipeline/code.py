@@ -10,6 +10,7 @@ PACKAGE = "tissuetrace"
 
 # Modules that cannot change a result, so a change in them reruns nothing.
 NEUTRAL = {
+    "tissuetrace": "says the version of the whole",
     "tissuetrace.pipeline.errors": "says what went wrong, in words",
     "tissuetrace.pipeline.live": "shows epochs on a server",
     "tissuetrace.pipeline.machine": "settings of a machine; results do not depend on them",
@@ -24,7 +25,7 @@ def code_of(module: str, root: Path) -> list[str]:
 
     The module itself, every module of ours that it imports, directly or not, imports inside
     functions included, the packages they lie in, and the files beside a module that it names
-    (a template, a style sheet).
+    (a template, a style sheet). A file that holds a docstring and nothing else is left out.
     """
     seen: set[str] = set()
     waiting = [module]
@@ -35,7 +36,7 @@ def code_of(module: str, root: Path) -> list[str]:
         seen.add(name)
         waiting += imports_of(_file(name, root), root)
         waiting += [name.rpartition(".")[0]] if "." in name else []
-    files = [_file(name, root) for name in seen]
+    files = [file for name in seen if _computes(file := _file(name, root))]
     files += [named for file in files for named in _named_beside(file)]
     return sorted({file.relative_to(root).as_posix() for file in files})
 
@@ -52,6 +53,12 @@ def imports_of(file: Path, root: Path) -> list[str]:
             members = [f"{node.module}.{alias.name}" for alias in node.names]
             found += [node.module, *(name for name in members if _is_module(name, root))]
     return sorted({name for name in found if name.split(".")[0] == PACKAGE})
+
+
+@cache
+def _computes(file: Path) -> bool:
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    return ast.get_docstring(ast.Module(body, [])) is None or len(body) > 1
 
 
 @cache

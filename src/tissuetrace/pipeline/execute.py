@@ -16,7 +16,7 @@ from tissuetrace.pipeline.machine import die_with_parent
 from tissuetrace.pipeline.params import load_params, stage_params
 from tissuetrace.pipeline.stage import Each, Stage
 
-__all__ = ["checksums_path", "each_path", "execute", "expand", "variants"]
+__all__ = ["checksums_path", "each_path", "execute", "expand", "read_paths", "variants"]
 
 
 def execute(stage: Stage, *, variant: str | None = None) -> None:
@@ -33,7 +33,7 @@ def execute(stage: Stage, *, variant: str | None = None) -> None:
     content = load_params(Path("params.yaml"))
     _check_variant(stage, variant, content)
     values = stage_params(stage, content, variant)
-    reads = _read_paths(stage, variant, content)
+    reads = _reads(stage, variant, content)
     _check_present(stage, _paths(reads))
     if stage.gate is not None:
         recheck(stage.study, stage.id, _paths(reads), Path(stage.gate))
@@ -79,7 +79,12 @@ def _check_variant(stage: Stage, variant: str | None, content: Mapping[str, Any]
         )
 
 
-def _read_paths(
+def read_paths(stage: Stage, variant: str | None, content: Mapping[str, Any]) -> list[Path]:
+    """Return every path that a stage reads."""
+    return _paths(_reads(stage, variant, content))
+
+
+def _reads(
     stage: Stage, variant: str | None, content: Mapping[str, Any]
 ) -> dict[str, Path | dict[str, Path]]:
     paths: dict[str, Path | dict[str, Path]] = {}

@@ -7,10 +7,12 @@ DVC's cache still holds under its own hash, is linked where the key is the same.
 
 import configparser
 import contextlib
+import fcntl
 import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ KEYS_FILE = "keys.json"
 REUSE = "TISSUETRACE_REUSE"
 
 _HOME = Path(".cache/resume/shards")
+_TRIES, _PAUSE_S = 30, 0.1  # DVC writes its lock within a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +147,28 @@ def _cached_shards(final: Path, keys: Mapping[str, str]) -> dict[str, dict[str, 
 
 def _remembered(final: Path) -> list[str]:
     """Return the hash of every state of a folder that `dvc.lock` names, as output or as input."""
-    lock = Path("dvc.lock")
-    if not lock.exists():
+    if not Path("dvc.lock").exists():
         return []
     entry = rf"- path: {re.escape(final.as_posix())}\n\s+hash: md5\n\s+md5: (\w+\.dir)\n"
-    return list(dict.fromkeys(re.findall(entry, lock.read_text(encoding="utf-8"))))
+    return list(dict.fromkeys(re.findall(entry, _lock_content())))
+
+
+def _lock_content() -> str:
+    """Read `dvc.lock` while no `dvc` that works beside this stage is writing it.
+
+    A command that holds DVC's lock for long is not waited for: shards that a half-written file
+    does not name are made anew.
+    """
+    held = Path(".dvc/tmp/lock")
+    for _ in range(_TRIES if held.exists() else 0):
+        with held.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE_S)
+                continue
+            return Path("dvc.lock").read_text(encoding="utf-8")
+    return Path("dvc.lock").read_text(encoding="utf-8")
 
 
 def _cache_folder() -> Path:

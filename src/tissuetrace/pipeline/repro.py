@@ -4,24 +4,32 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from tissuetrace.pipeline.branches import reproduce_branch, run_branches
 from tissuetrace.pipeline.errors import GateRefused, InputError, ProjectError
+from tissuetrace.pipeline.exit_codes import EXIT_CODES_VARIABLE, read_exit_codes
 from tissuetrace.pipeline.mending import mend_dvc_files
 from tissuetrace.pipeline.stage import Stage
+from tissuetrace.pipeline.steps import steps_of
 
-__all__ = ["EXIT_CODES_VARIABLE", "dvc_environment", "reproduce", "write_exit_code"]
-
-EXIT_CODES_VARIABLE = "TISSUETRACE_EXIT_CODES"
+__all__ = ["dvc_environment", "reproduce"]
 
 
-def reproduce(stages: list[Stage], root: Path, *, everything: bool) -> ProjectError | None:
+def reproduce(
+    stages: list[Stage], content: Mapping[str, Any], root: Path, *, everything: bool, jobs: int
+) -> ProjectError | None:
     """Run `dvc repro`, going on after a failure with what does not depend on it.
 
     Args:
-        stages: the stages wanted.
+        stages: the stages wanted, in the order in which they run.
+        content: plain values of `params.yaml`.
         root: the project's folder.
         everything: whether these are all stages of the project.
+        jobs: how many branches of the pipeline run at once, each in a `dvc` of its own.
 
     Returns:
         Why it failed, to be raised once what did succeed has been recorded: `GateRefused` where
@@ -29,21 +37,29 @@ def reproduce(stages: list[Stage], root: Path, *, everything: bool) -> ProjectEr
     """
     for line in mend_dvc_files(root):
         sys.stderr.write(f"{line}\n")
-    targets = [] if everything else [stage.dvc_name for stage in stages]
+    environment = dvc_environment(root)
     with tempfile.TemporaryDirectory() as folder:
-        codes = Path(folder) / "codes"
-        environment = {**dvc_environment(root), EXIT_CODES_VARIABLE: str(codes)}
-        done = subprocess.run(
-            ["dvc", "repro", "--keep-going", *targets], cwd=root, env=environment, check=False
-        )
-        failed = set(codes.read_text().split()) if codes.exists() else set()
-    return None if done.returncode == 0 else _failure(failed)
+        codes = Path(folder)
+        if jobs > 1:
+            branch = partial(reproduce_branch, root=root, environment=environment, codes=codes)
+            complete = not run_branches(steps_of(stages, content), jobs, branch)
+        else:
+            targets = [] if everything else [stage.dvc_name for stage in stages]
+            done = subprocess.run(
+                ["dvc", "repro", "--keep-going", *targets],
+                cwd=root,
+                env={**environment, EXIT_CODES_VARIABLE: str(codes / "all")},
+                check=False,
+            )
+            complete = done.returncode == 0
+        failed = {code for file in codes.iterdir() for code in read_exit_codes(file).values()}
+    return None if complete else _failure(failed)
 
 
-def _failure(codes: set[str]) -> ProjectError:
-    if "1" in codes:
+def _failure(codes: set[int]) -> ProjectError:
+    if 1 in codes:
         return ProjectError("a stage broke off by a fault of ours; its traceback is above")
-    if codes == {"3"}:
+    if codes == {3}:
         return GateRefused(
             "a gate refused, and nothing was trained on these data",
             todo="The reasons are printed above",
@@ -59,11 +75,3 @@ def dvc_environment(root: Path) -> dict[str, str]:
         # a relative one would be made below whatever folder dvc is called in
         "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "site"),
     }
-
-
-def write_exit_code(code: int) -> None:
-    """Tell the `reproduce` that waits for DVC how a stage ended, which DVC itself does not."""
-    target = os.environ.get(EXIT_CODES_VARIABLE)
-    if target:
-        with Path(target).open("a", encoding="utf-8") as file:
-            file.write(f"{code}\n")

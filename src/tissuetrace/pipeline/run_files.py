@@ -59,11 +59,11 @@ class RunFile:
 
     @property
     def model_files(self) -> list[Path]:
-        """The checkpoint and its card, `model.*` and `card.*`.
+        """The checkpoints and their card, `model.*` and `card.*`.
 
         Tables beside them name items and subjects, which must not leave the project.
         """
-        names = [name for name in self.content["files"] if Path(name).stem in {"model", "card"}]
+        names = [name for name in self.content["files"] if name.startswith(("model.", "card."))]
         return [self.path.parent / name for name in names]
 
     def file_mistakes(self) -> list[str]:

@@ -206,9 +206,9 @@ def _shared(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _checksums(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the checksum of each file of a model, and of the checkpoint itself as `sha256`."""
+    """Return the checksum of each file of a model, and of its first checkpoint as `sha256`."""
     tags = {f"sha256.{name}": sha256 for name, sha256 in files.items()}
-    checkpoint = [sha256 for name, sha256 in files.items() if Path(name).stem == "model"]
+    checkpoint = [sha256 for name, sha256 in files.items() if name.startswith("model.")]
     return {**tags, "sha256": checkpoint[0]} if checkpoint else tags
 
 

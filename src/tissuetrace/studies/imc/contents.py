@@ -12,7 +12,15 @@ from numpy import ndarray
 from tissuetrace.imaging.masks import Mean, count_components, masked_means, unite, unpack
 from tissuetrace.pipeline.parallel import parallel_map
 
-__all__ = ["Covers", "Erased", "Holes", "erased_under", "means_under", "read_holes"]
+__all__ = [
+    "Covers",
+    "Erased",
+    "Holes",
+    "erased_under",
+    "means_under",
+    "means_under_each",
+    "read_holes",
+]
 
 _CHUNK = 50  # cores of one worker's turn; a process takes longer to start than some cores do
 
@@ -116,6 +124,16 @@ def erased_under(holes: Holes, covers: Covers) -> Erased:
         found.px[part] = np.count_nonzero(united, axis=(1, 2)).reshape(of_part)
         found.components[part] = count_components(united).reshape(of_part)
     return found
+
+
+def means_under_each(
+    holes: Holes, covers: Sequence[Covers], *, mean: Mean
+) -> list[Float64[ndarray, "patch _ channel"]]:
+    """Measure what is left of every patch under several sets of covers, reading pixels once."""
+    parts = ("hosts", "donors", "orientations")
+    whole = Covers(*(np.hstack([getattr(one, part) for one in covers]) for part in parts))
+    ends = np.cumsum([one.hosts.shape[1] for one in covers])[:-1]
+    return np.split(means_under(holes, whole, mean=mean), ends, axis=1)
 
 
 def means_under(

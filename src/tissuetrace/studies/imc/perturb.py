@@ -1,5 +1,6 @@
 """Search for each tumour patch without T cells the smallest change that the models call T cells."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Perturb", "perturb"]
 
 Share = Annotated[float, Gt(0), Lt(1)]
+
+_STEPS_OF_A_TURN = 10_000  # with the MLP; starting a process takes as long as some thousands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +117,30 @@ def perturb(  # noqa: PLR0913  # the arguments are those of the declaration
     if cohort.free:
         searches = planned(inputs, cohort=variant)
         check_pools(searches, cohort=variant)
-        found = parallel_map(_search, searches, title="counterfactuals")
+        turns = parallel_map(_search_all, list(_turns(searches)), title="counterfactuals")
+        found = [searched for turn in turns for searched in turn]
     else:
         found = [no_search(cohort.predictors, f"no channel is free (imc.cohorts.{variant}.free)")]
     write_searches(found, counterfactuals=counterfactuals, pool=pool)
+
+
+def _turns(searches: Sequence["Search"]) -> Iterator[list["Search"]]:
+    """Give what one worker does in a go: a search with the CNN, or enough of those with the MLP."""
+    turn: list[Search] = []
+    steps = 0
+    for search in searches:
+        turn.append(search)
+        params = search.inputs.params
+        steps += len(search.variants) * params.steps * params.rounds
+        if search.model == "cnn" or steps >= _STEPS_OF_A_TURN:
+            yield turn
+            turn, steps = [], 0
+    if turn:
+        yield turn
+
+
+def _search_all(turn: list["Search"]) -> list["Searched"]:
+    return [_search(search) for search in turn]
 
 
 def _search(job: "Search") -> "Searched":

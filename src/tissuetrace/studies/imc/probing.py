@@ -12,7 +12,13 @@ from numpy import ndarray
 from tissuetrace.imaging.masks import Mean
 from tissuetrace.learn.decoys import Decoys, Kind
 from tissuetrace.learn.leaks import Rows, find_leak, separation
-from tissuetrace.studies.imc.contents import Covers, Holes, erased_under, means_under
+from tissuetrace.studies.imc.contents import (
+    Covers,
+    Erased,
+    Holes,
+    erased_under,
+    means_under_each,
+)
 from tissuetrace.studies.imc.drawn_decoys import (
     SPLIT_NAMES,
     covers_of,
@@ -106,14 +112,23 @@ def probe_leaks(
         for kind in KINDS
         if kind != used
     }
-    plain = {kind: _see(patches, holes, drawn[kind]) for kind in drawn}
     trained = [decoys[decoys["seed"] == seed] for seed in range(len(codes))]
     drawn[used] = [_read(patches, rows) for rows in trained]
-    plain[used] = [_as_trained(patches, rows, holes, settings.patch.mean) for rows in trained]
     streams = np.random.SeedSequence(settings.probe.seed).spawn(len(KINDS))
-    swapped = {
-        kind: _swap(plain[kind], drawn[kind], holes, codes, stream=stream)
+    swaps = {
+        kind: _exchanged(drawn[kind], codes, stream)
         for kind, stream in zip(KINDS, streams, strict=True)
+    }
+    covers = {kind: covers_of(_distinct(drawn[kind])) for kind in KINDS if kind != used}
+    means = means_under_each(holes, [*covers.values(), *swaps.values()], mean="retained")
+    plain = {
+        kind: _see(patches, drawn[kind], holes, means=seen, erased=erased_under(holes, of_kind))
+        for (kind, of_kind), seen in zip(covers.items(), means, strict=False)
+    }
+    plain[used] = [_as_trained(patches, rows, holes, settings.patch.mean) for rows in trained]
+    swapped = {
+        kind: _swap(plain[kind], swaps[kind].hosts, seen)
+        for kind, seen in zip(KINDS, means[len(covers) :], strict=True)
     }
     rows = [
         (kind, mean, quantity, seed, value)
@@ -144,14 +159,21 @@ def _probe(
     }
 
 
-def _see(patches: pd.DataFrame, holes: Holes, drawn: Sequence[Decoys]) -> list[_Seen]:
-    """Measure what models would see under decoys that no stage has written down."""
-    # without decoys all seeds see the same
-    distinct = drawn[:1] if all((decoys.donors < 0).all() for decoys in drawn) else drawn
-    covers = covers_of(distinct)
-    means = means_under(holes, covers, mean="retained")
-    erased = erased_under(holes, covers)
-    area = holes.side_px**2
+def _distinct(drawn: Sequence[Decoys]) -> Sequence[Decoys]:
+    """Return the decoys of the first seed alone where there are none: then all see the same."""
+    return drawn[:1] if all((decoys.donors < 0).all() for decoys in drawn) else drawn
+
+
+def _see(
+    patches: pd.DataFrame,
+    drawn: Sequence[Decoys],
+    holes: Holes,
+    *,
+    means: Float64[ndarray, "patch distinct channel"],
+    erased: Erased,
+) -> list[_Seen]:
+    """Return what models would see under decoys that no stage has written down."""
+    distinct = _distinct(drawn)
     seen = []
     for place, decoys in enumerate(distinct):
         kept = np.flatnonzero(~decoys.dropped)
@@ -160,7 +182,7 @@ def _see(patches: pd.DataFrame, holes: Holes, drawn: Sequence[Decoys]) -> list[_
                 patches=kept,
                 labels=patches["label"].to_numpy()[kept],
                 means=means[kept, place],
-                erased=erased.px[kept, place] / area,
+                erased=erased.px[kept, place] / holes.side_px**2,
                 components=erased.components[kept, place],
             )
         )
@@ -193,26 +215,25 @@ def _read(patches: pd.DataFrame, rows: pd.DataFrame) -> Decoys:
     return read
 
 
+def _exchanged(
+    drawn: Sequence[Decoys], codes: Int64[ndarray, "seed patch"], stream: np.random.SeedSequence
+) -> Covers:
+    """Return covers that lay the holes of another patch of the split over each content."""
+    hosts = [
+        _exchange(np.flatnonzero(~decoys.dropped), code, np.random.default_rng(seed))
+        for decoys, code, seed in zip(drawn, codes, stream.spawn(len(drawn)), strict=True)
+    ]
+    donors = [decoys.donors[host] for decoys, host in zip(drawn, hosts, strict=True)]
+    turns = [decoys.orientations[host] for decoys, host in zip(drawn, hosts, strict=True)]
+    return Covers(*(np.stack(part, axis=1) for part in (hosts, donors, turns)))
+
+
 def _swap(
     plain: Sequence[_Seen],
-    drawn: Sequence[Decoys],
-    holes: Holes,
-    codes: Int64[ndarray, "seed patch"],
-    *,
-    stream: np.random.SeedSequence,
+    hosts: Int64[ndarray, "patch seed"],
+    means: Float64[ndarray, "patch seed channel"],
 ) -> list[_Seen]:
-    """Lay the holes of another patch of the split over each content; labels go with the holes."""
-    hosts = np.stack(
-        [
-            _exchange(seen.patches, code, np.random.default_rng(seed))
-            for seen, code, seed in zip(plain, codes, stream.spawn(len(plain)), strict=True)
-        ],
-        axis=1,
-    )
-    donors = [decoys.donors[host] for decoys, host in zip(drawn, hosts.T, strict=True)]
-    turns = [decoys.orientations[host] for decoys, host in zip(drawn, hosts.T, strict=True)]
-    covers = Covers(hosts, np.stack(donors, axis=1), np.stack(turns, axis=1))
-    means = means_under(holes, covers, mean="retained")
+    """Return what models would see of exchanged holes; labels go with the holes."""
     swapped = []
     for place, seen in enumerate(plain):
         place_of = np.full(len(hosts), -1)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -161,7 +162,7 @@ def read_rows(search: Search) -> Rows:
     inputs, params = search.inputs, search.inputs.params
     said = _said(inputs, search.model)
     said = said.loc[said["seed"] == search.seed, ["item", "split", "probability"]]
-    seen = read_features(inputs.tables, inputs.decoys, scheme="patient")
+    seen = _seen(inputs.tables, inputs.decoys)
     seen = seen[seen["seed"] == search.seed]
     table = seen.merge(said, on="item", how="left", validate="one_to_one")
     if table["probability"].isna().any():
@@ -212,6 +213,12 @@ def caution_of(search: Search, k: int) -> str:
     if search.pool < _POOL_WARNING:
         return f"{search.pool} prototypes, fewer than {_POOL_WARNING}"
     return ""
+
+
+@lru_cache(maxsize=1)
+def _seen(tables: Path, decoys: Path) -> pd.DataFrame:
+    """Read what all retrainings see, which one worker needs for each of its searches."""
+    return read_features(tables, decoys, scheme="patient")
 
 
 def _planned(inputs: Inputs, model: Model) -> list[Search]:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from tissuetrace.learn.loop import Fitted
-    from tissuetrace.learn.patch_networks import Patches, PatchNetwork, Recipe
+    from tissuetrace.learn.patch_networks import Patches, PatchNetwork
     from tissuetrace.learn.patch_pixels import PatchPixels
+    from tissuetrace.learn.patch_training import Recipe
 
 __all__ = ["Cnn", "patches_of", "recipe_of", "train_cnn"]
 
@@ -50,7 +51,7 @@ class Cnn:
     reads={**READS, "pixels": "data/imc/patch/{cohorts}/pixels"},
     writes=outputs(
         "cnn",
-        files="model.<seed>.safetensors, model.safetensors (first seed)",
+        files="model.<seed>.safetensors",
         instead="; where the cohort's settings leave the scheme out, why.json alone",
     ),
     params={"cohort": of_variant(Convolved, of=Cohort), "cnn": Cnn},
@@ -102,7 +103,7 @@ def train_cnn(  # noqa: PLR0913  # the arguments are those of the declaration
 def recipe_of(cnn: Cnn) -> "Recipe":
     """Return the section of `params.yaml` as the training takes it."""
     from tissuetrace.learn.loop import Schedule
-    from tissuetrace.learn.patch_networks import Recipe
+    from tissuetrace.learn.patch_training import Recipe
 
     return Recipe(
         schedule=Schedule(epochs=cnn.epochs, lr=cnn.lr, patience=cnn.patience),
@@ -209,8 +210,9 @@ def _cache(pixels: Path, job: _Job) -> None:
 
 
 def _train(job: _Job) -> _Trained:
-    from tissuetrace.learn.patch_networks import probabilities, train_patch_cnn
+    from tissuetrace.learn.patch_networks import probabilities
     from tissuetrace.learn.patch_pixels import open_patches
+    from tissuetrace.learn.patch_training import train_patch_cnn
     from tissuetrace.pipeline.live import live_logger
 
     rows = job.rows
@@ -242,17 +244,16 @@ def _write_models(
 
     from tissuetrace.learn.patch_networks import parameter_count, save_patch_cnn
 
-    files = {f"model.{done.job.seed}.safetensors": done.network for done in trained}
     first = trained[0]
-    files["model.safetensors"] = first.network  # the one that the run book keeps
-    for name, network in files.items():
-        save_patch_cnn(network, folder / name)
+    files = [folder / f"model.{done.job.seed}.safetensors" for done in trained]
+    for path, done in zip(files, trained, strict=True):
+        save_patch_cnn(done.network, path)
     return Scheduled(
         model="cnn",
         variant=variant,
         scheme=scheme,
         settings=asdict(cnn),
-        files=[folder / name for name in files],
+        files=files,
         input_text="square roots of counts, z-scored over what is not erased of the training "
         "patches of the seed, 0 where erased",
         channels=first.job.channels,
