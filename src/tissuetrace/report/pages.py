@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tissuetrace.report.tables import Table
 
@@ -19,7 +19,6 @@ __all__ = [
     "Section",
     "TableBlock",
     "Tile",
-    "licence_words",
     "render",
     "table_blocks",
 ]
@@ -150,12 +149,6 @@ class Page:
 def table_blocks(tables: Mapping[str, Table], names: Sequence[str]) -> list[Block]:
     """Return those of the named tables that a report has, as blocks of its page."""
     return [TableBlock(tables[name]) for name in names if name in tables]
-
-
-def licence_words(origin: Mapping[str, Any]) -> str:
-    """Return what the source says of its licence and doi, as one sentence; nothing if nothing."""
-    known = ", ".join(str(part) for part in (origin.get("licence"), origin.get("doi")) if part)
-    return f"Images: {known}." if known else ""
 
 
 def render(page: Page) -> str:

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from tissuetrace.report.pages import (
     Block,
     Bullets,
-    Commands,
     Page,
     Paragraph,
     Picture,
     Section,
-    licence_words,
     table_blocks,
 )
+from tissuetrace.report.provenance import footer, trace_section, verdict_words
 from tissuetrace.report.tables import Table
 from tissuetrace.studies.imc import (
     comparison,
@@ -110,18 +109,17 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
         section(
             "gate",
             "Was the data fit to train on?",
-            Paragraph(_verdict(outcome)),
+            Paragraph(
+                verdict_words(outcome.evidence, outcome.token, also="patches and the probes")
+            ),
+            Paragraph(
+                "The pool of prototypes needs the models: the search itself refuses an empty one "
+                "and warns below 30."
+            ),
             table_blocks(tables, _GATE),
         ),
-        section(
-            "trace",
-            "Where does a number come from?",
-            Paragraph(
-                "Every table here is also a CSV file, every figure a PNG file, beside this page; "
-                "tables/stability.csv has the medians of every variant. To follow one number back "
-                "to the images by hand, from the project's folder, with the project's Python:"
-            ),
-            Commands(wording.TRACE),
+        trace_section(
+            wording.TRACE, beside="tables/stability.csv has the medians of every variant."
         ),
         section("words", "How to read the numbers", Bullets(_READING_HELP)),
     ]
@@ -132,18 +130,5 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
         answer=wording.answer(outcome),
         tiles=wording.key_numbers(outcome),
         sections=sections,
-        footer=f"tissuetrace, study imc. Gate token {outcome.token['token'][:16]}. "
-        f"{licence_words(outcome.origin)}",
-    )
-
-
-def _verdict(outcome: Outcome) -> str:
-    found = outcome.evidence["findings"]
-    broken = sum(not one["held"] for one in found)
-    return (
-        f"The gate's verdict is {outcome.token['verdict']!r}; of {len(found)} rules {broken} did "
-        "not hold, which are warnings. The token binds the verdict to data, rules and code; it was "
-        "checked again when this page was written, and with it the patches and the probes that "
-        "the page reads. The pool of prototypes needs the models: the search itself refuses an "
-        "empty one and warns below 30."
+        footer=footer("imc", outcome.token, outcome.origin),
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from tissuetrace.report.provenance import rules_table
 from tissuetrace.report.tables import Table, count, number, text
 from tissuetrace.stats.recovery import judge
 from tissuetrace.studies.imc.outcome import CohortOutcome, Outcome
@@ -55,29 +56,13 @@ def recovery_table(outcome: Outcome) -> Table:
 
 def gate_tables(outcome: Outcome) -> list[Table]:
     """Return every rule with what was found, and the counts of the evidence."""
-    findings = pd.DataFrame(outcome.evidence["findings"])
-    states = [
-        "holds" if held else ("warning" if severity == "warning" else "REFUSES")
-        for held, severity in zip(findings["held"], findings["severity"], strict=True)
-    ]
     counts = [
         {"cohort": cohort, "what": str(name).replace("_", " "), "count": value}
         for cohort, told in outcome.evidence.get("counts", {}).items()
         for name, value in told.items()
     ]
     return [
-        Table(
-            name="gate_rules",
-            title="What the gate checked before anything was trained",
-            caption=f"From evidence.json; counts alone, no value of a patient. {outcome.note}",
-            frame=findings.drop(columns=["held"]).assign(state=states),
-            columns=(
-                text("rule", "rule"),
-                text("state", "state"),
-                text("found", "found"),
-                text("bound", "allowed"),
-            ),
-        ),
+        rules_table(outcome.evidence, note=outcome.note),
         Table(
             name="gate_counts",
             title="What the gate counted",

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from tissuetrace.report.pages import (
     Bullets,
-    Commands,
     Page,
     Paragraph,
     Picture,
     Section,
-    licence_words,
     table_blocks,
 )
+from tissuetrace.report.provenance import footer, trace_section, verdict_words
 from tissuetrace.report.tables import Table
 from tissuetrace.studies.leukemia import comparison, deviations, findings, robustness, wording
 from tissuetrace.studies.leukemia.outcome import Outcome
@@ -74,20 +73,12 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
         Section(
             anchor="gate",
             title="Was the data fit to train on?",
-            blocks=[Paragraph(_verdict(outcome)), *table_blocks(tables, gate)],
-        ),
-        Section(
-            anchor="trace",
-            title="Where does a number come from?",
             blocks=[
-                Paragraph(
-                    "Every table here is also a CSV file, every figure a PNG file, beside this "
-                    "page. To follow one number back to the images by hand, from the project's "
-                    "folder, with the project's Python:"
-                ),
-                Commands(wording.TRACE),
+                Paragraph(verdict_words(outcome.evidence, outcome.token, also="tables and images")),
+                *table_blocks(tables, gate),
             ],
         ),
+        trace_section(wording.TRACE),
         Section(anchor="words", title="How to read the numbers", blocks=[Bullets(_READING_HELP)]),
     ]
     return Page(
@@ -97,21 +88,9 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
         answer=wording.answer(outcome),
         tiles=wording.key_numbers(outcome),
         sections=sections,
-        footer=f"tissuetrace, study leukemia. Gate token {outcome.token['token'][:16]}. "
-        f"{licence_words(outcome.origin)}",
+        footer=footer("leukemia", outcome.token, outcome.origin),
     )
 
 
 def _has_preliminary(outcome: Outcome) -> bool:
     return bool((outcome.scores["source"] == "prelim").any())
-
-
-def _verdict(outcome: Outcome) -> str:
-    found = outcome.evidence["findings"]
-    broken = sum(not one["held"] for one in found)
-    return (
-        f"The gate's verdict is {outcome.token['verdict']!r}; of {len(found)} rules {broken} did "
-        "not hold, which are warnings. The token binds the verdict to data, rules and code; it was "
-        "checked again when this page was written, and with it the tables and images that the "
-        "page reads."
-    )

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from tissuetrace.report.provenance import rules_table
 from tissuetrace.report.tables import Table, count, interval, number, percent_interval, text
 from tissuetrace.studies.leukemia.findings import verdict
 from tissuetrace.studies.leukemia.outcome import MODEL_NAMES, Outcome, in_columns, strategy_label
@@ -115,11 +116,6 @@ def strategy_table(outcome: Outcome) -> Table:
 
 def gate_tables(outcome: Outcome) -> list[Table]:
     """Return the rules of the gate with what was found, and its counts."""
-    findings = pd.DataFrame(outcome.evidence["findings"])
-    findings["state"] = [
-        "holds" if held else ("warning" if severity == "warning" else "REFUSES")
-        for held, severity in zip(findings["held"], findings["severity"], strict=True)
-    ]
     counts = pd.DataFrame(
         [
             {"what": str(name).replace("_", " "), "count": value}
@@ -127,18 +123,7 @@ def gate_tables(outcome: Outcome) -> list[Table]:
         ]
     )
     return [
-        Table(
-            name="gate_rules",
-            title="What the gate checked before anything was trained",
-            caption=f"From evidence.json; counts alone, no value of a patient. {outcome.note}",
-            frame=findings.drop(columns=["held"]),
-            columns=(
-                text("rule", "rule"),
-                text("state", "state"),
-                text("found", "found"),
-                text("bound", "allowed"),
-            ),
-        ),
+        rules_table(outcome.evidence, note=outcome.note),
         Table(
             name="gate_counts",
             title="What the gate counted",
