@@ -20,25 +20,28 @@ NOTICE = (
 
 # From a number on the page to the bytes of the images, by hand.
 TRACE = (
-    "# 1. the number: one row of the table of scores",
+    "# 1. the number, as git keeps it, and its row in the table of scores",
+    "grep melanoma_auc metrics/imc/headline.json",
     ".venv/bin/python - <<'EOF'",
     "import pandas as pd",
     'scores = pd.read_parquet("data/imc/evaluate/melanoma/scores.parquet")',
-    "print(scores.query(\"model == 'mlp' and scheme == 'patient' and metric == 'auc'\"))",
+    "chosen = \"model == 'mlp' and scheme == 'patient' and split == 'test'\"",
+    "print(scores.query(chosen + \" and metric == 'auc'\").T)",
     "# 2. the predictions it was computed from, one row a patch and retraining",
-    'patches = pd.read_parquet("data/imc/evaluate/melanoma/predictions.parquet")',
-    "patches = patches.query(\"split == 'test' and scheme == 'patient' and model == 'mlp'\")",
+    'patches = pd.read_parquet("data/imc/evaluate/melanoma/predictions.parquet").query(chosen)',
     'print(patches.groupby("seed").size())',
-    "# 3. the core of each patch, its file, and its checksum when it was fetched",
+    "# 3. the core of a patch, its file, and its checksum when it was fetched",
     'table = pd.read_parquet("data/imc/ingest/melanoma/images.parquet")[["image", "file"]]',
     'files = pd.read_parquet("data/imc/fetch/manifest.parquet")',
     'table["path"] = "melanoma/" + table["file"]',
-    'print(patches.merge(table, on="image").merge(files, on="path"))',
+    'patches = patches.merge(table, on="image").merge(files, on="path")',
+    "print(patches.iloc[0].to_string())",
     "EOF",
-    "# 4. the same checksum from the bytes on disk, and what made each table",
-    "sha256sum data/imc/fetch/files/<path>",
+    "# 4. the same checksum from the bytes on disk; PATH is the path just printed",
+    "sha256sum data/imc/fetch/files/PATH",
+    "# 5. what the scores were made from, each with its checksum, and what git remembers of them",
+    "sed -n '/^  imc-evaluate@melanoma:/,/outs:/p' dvc.lock",
     "cat metrics/imc/checksums/evaluate@melanoma.json",
-    "dvc dag imc-report",
 )
 
 

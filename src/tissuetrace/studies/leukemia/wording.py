@@ -29,15 +29,16 @@ TRACE = (
     "cells = cells.query(\"split == 'test' and scheme == 'subject' and model == 'forest'\")",
     "cells = cells[cells.seed == cells.seed.iloc[0]]",
     'print("accuracy", ((cells.probability >= .5) == (cells.label == 1)).mean())',
-    "# 3. the image of each cell, and its checksum when it was fetched",
+    "# 3. the image of a cell, and its checksum when it was fetched",
     'table = pd.read_parquet("data/leukemia/ingest/table.parquet")[["name", "path"]]',
     'files = pd.read_parquet("data/leukemia/fetch/manifest.parquet")',
-    'print(cells.merge(table, left_on="item", right_on="name").merge(files, on="path"))',
+    'cells = cells.merge(table, left_on="item", right_on="name").merge(files, on="path")',
+    "print(cells.iloc[0].to_string())",
     "EOF",
-    "# 4. the same checksum from the bytes on disk, and what made each table",
-    "sha256sum data/leukemia/fetch/images/<path>",
+    "# 4. the same checksum from the bytes on disk (PATH: just printed), and what made each table",
+    "sha256sum data/leukemia/fetch/images/PATH",
+    "sed -n '/^  leukemia-evaluate:/,/outs:/p' dvc.lock",
     "cat metrics/leukemia/checksums/evaluate.json",
-    "dvc dag leukemia-report",
 )
 
 
