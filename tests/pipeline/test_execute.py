@@ -258,19 +258,41 @@ def test_a_stage_does_not_outlive_the_dvc_that_started_it(toy: Tree, shell: str)
     assert stages_running_in(toy.root) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_neither_dvc_nor_a_stage_outlives_the_repro_that_started_them(toy: Tree, jobs: str) -> None:
+    toy.edit("params.yaml", "pause_s: 0.0", "pause_s: 30.0")
+    process = subprocess.Popen(
+        ["tissuetrace", "repro", "toy", "--jobs", jobs],
+        cwd=toy.root,
+        env=toy.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until((toy.root / "data/toy/draw/.partial-draw/table.parquet").exists)
+    process.kill()
+    process.wait()
+
+    wait_until(lambda: not processes_in(toy.root))
+    assert processes_in(toy.root) == []
+
+
 def wait_until(condition) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  # any callable
     deadline = time.monotonic() + 20
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
-def stages_running_in(folder: Path) -> list[int]:
+def processes_in(folder: Path) -> list[list[str]]:
+    """Command lines of all processes that work in a folder."""
     import psutil
 
     return [
-        process.pid
+        process.info["cmdline"]
         for process in psutil.process_iter(["cmdline", "cwd"])
-        if process.info["cwd"] == str(folder)
-        and "run" in (process.info["cmdline"] or [])
-        and process.pid != os.getpid()
+        if process.info["cwd"] == str(folder) and process.pid != os.getpid()
     ]
+
+
+def stages_running_in(folder: Path) -> list[list[str]]:
+    return [command for command in processes_in(folder) if "run" in (command or [])]

@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from tissuetrace.pipeline.exit_codes import EXIT_CODES_VARIABLE, read_exit_codes
+from tissuetrace.pipeline.machine import die_with_parent
 from tissuetrace.pipeline.steps import Step, next_branch
 
 __all__ = ["reproduce_branch", "run_branches"]
@@ -75,6 +76,7 @@ def reproduce_branch(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        preexec_fn=die_with_parent,  # noqa: PLW1509  # two system calls, no lock of this process
     ) as process:
         for line in _without_advice(process.stdout or ()):
             sys.stdout.write(f"{branch[0].branch} | {line}")

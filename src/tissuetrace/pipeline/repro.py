@@ -12,6 +12,7 @@ from typing import Any
 from tissuetrace.pipeline.branches import reproduce_branch, run_branches
 from tissuetrace.pipeline.errors import GateRefused, InputError, ProjectError
 from tissuetrace.pipeline.exit_codes import EXIT_CODES_VARIABLE, read_exit_codes
+from tissuetrace.pipeline.machine import die_with_parent
 from tissuetrace.pipeline.mending import mend_dvc_files
 from tissuetrace.pipeline.stage import Stage
 from tissuetrace.pipeline.steps import steps_of
@@ -50,6 +51,7 @@ def reproduce(
                 cwd=root,
                 env={**environment, EXIT_CODES_VARIABLE: str(codes / "all")},
                 check=False,
+                preexec_fn=die_with_parent,
             )
             complete = done.returncode == 0
         failed = {code for file in codes.iterdir() for code in read_exit_codes(file).values()}
