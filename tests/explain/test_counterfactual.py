@@ -55,6 +55,19 @@ def run(given: dict[str, Tensor], **settings: Any) -> Counterfactuals:
     return search(logistic, given["x0"], given["prototypes"], **box, **{**SETTINGS, **settings})
 
 
+def test_steps_after_the_minimum_do_not_count_as_steps_to_it() -> None:
+    given = patches(30)
+
+    twelve, fifteen = (run(given, **{**FINAL, "steps": steps}) for steps in (12, 15))
+
+    # without a margin the minimum lies at p itself, where rounding decides whether it is found
+    told = ~torch.isnan(twelve.iterations) & ~torch.isnan(fifteen.iterations)
+    assert int(told.sum()) > 10
+    assert_close(twelve.changed[told], fifteen.changed[told], 1e-12)
+    assert torch.equal(twelve.iterations[told], fifteen.iterations[told])
+    assert float(fifteen.iterations[told].max()) <= 12
+
+
 def box_of(given: dict[str, Tensor]) -> dict[str, Any]:
     return {name: given[name] for name in ("lower", "upper")}
 

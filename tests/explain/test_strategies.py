@@ -103,12 +103,15 @@ def test_a_channel_is_called_from_the_least_agreement_on_and_above_the_tolerance
     assert found.applied.tolist() == [0.5, 0.0, 0.0, 0.0]
 
 
-def test_a_retraining_without_a_word_on_a_channel_does_not_disagree() -> None:
-    medians = np.array([[0.5], [np.nan], [0.4]])
+def test_a_retraining_without_a_word_on_a_channel_agrees_with_nobody() -> None:
+    medians = np.array([[0.5, 0.5], [np.nan, np.nan], [0.4, np.nan], [0.6, np.nan]])
 
-    found = tumour_strategy(medians, aggregate="retrainings", tolerance=0.1, agreement=1.0)
+    found = tumour_strategy(medians, aggregate="retrainings", tolerance=0.1, agreement=0.75)
+    first = tumour_strategy(medians, aggregate="one", tolerance=0.1, agreement=0.75)
 
-    assert found.called.tolist() == [True]
+    assert found.agreement.tolist() == [0.75, 0.25]
+    assert found.called.tolist() == [True, False]
+    assert first.called.tolist() == [True, True]
 
 
 def test_a_channel_that_nobody_tells_is_not_called() -> None:

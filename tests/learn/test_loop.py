@@ -244,6 +244,18 @@ def test_it_stops_after_the_patience_and_keeps_the_best_epoch(
     assert found.best_epoch == best
 
 
+def test_of_equal_watched_values_the_lower_loss_is_better() -> None:
+    found = _fit(
+        _line(),
+        validation=_watching([0.0] * 5, "higher"),
+        schedule=Schedule(epochs=5, lr=0.05, patience=2),
+    )
+
+    losses = [row["validation_loss"] for row in found.history]
+    assert losses == sorted(losses, reverse=True)
+    assert found.best_epoch == 5
+
+
 def test_the_model_is_left_with_the_weights_of_the_best_epoch() -> None:
     stopped, whole = _line(), _line()
 

@@ -33,7 +33,8 @@ def minimise(objective: Objective, *, c: float, steps: int) -> tuple[Rows, PerRo
         steps: at most; more than 15 are not made.
 
     Returns:
-        The change, and the number of the step that reached it (0: none was better than x₀).
+        The change, and the number of the step that reached it but for rounding (0: none was better
+        than x₀).
 
     Source: Wang & Thomson, Eqs. 1-4; prox-linear steps as in Drusvyatskiy and Paquette 2019.
     """
@@ -50,11 +51,12 @@ def minimise(objective: Objective, *, c: float, steps: int) -> tuple[Rows, PerRo
         proposed = model.solve(c)
         f_there, gradient_there = objective.slope(proposed, torch.ones_like)
         hinge = c * ((objective.aim - f_there).clamp_min(0) - (objective.aim - f).clamp_min(0))
-        better = hinge + _penalty_gained(objective, delta, proposed) < noise
+        rise = hinge + _penalty_gained(objective, delta, proposed)
+        better = rise < noise
         delta = torch.where(better[:, None], proposed, delta)
         gradient = torch.where(better[:, None], gradient_there, gradient)
         f = torch.where(better, f_there, f)
-        reached = torch.where(better, float(step), reached)
+        reached = torch.where(rise < -noise, float(step), reached)
         stiffness = stiffness * torch.where(better, EASED, TIGHTENED)
     return delta, reached
 

@@ -120,7 +120,8 @@ def tumour_strategy(
         agreement: least share of the retrainings with the same sign.
 
     Returns:
-        Shares of agreement are over the retrainings that tell the channel.
+        Shares of agreement are over all retrainings (`one`: over that one): who tells nothing of a
+        channel agrees with nobody.
 
     Source: Wang & Thomson, section 2 and Fig. 4A; the joining of retrainings is ours.
     """
@@ -130,7 +131,7 @@ def tumour_strategy(
     relative = _medians(rows)
     told = ~np.isnan(rows)
     same = (np.sign(rows) == np.sign(relative)) & told & (relative != 0)
-    share = same.sum(axis=0) / np.maximum(told.sum(axis=0), 1)
+    share = same.sum(axis=0) / max(len(rows) if aggregate == "one" else len(medians), 1)
     called = (np.abs(np.nan_to_num(relative)) > tolerance) & (share >= agreement)
     return Strategy(relative=relative, agreement=share, called=called)
 

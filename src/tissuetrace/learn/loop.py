@@ -58,7 +58,8 @@ class Validation:
 
     Args:
         batches: as for the training; should give the same items each time.
-        watch: `validation_loss`, or the name of one of the metrics.
+        watch: `validation_loss`, or the name of one of the metrics; of equal values the one with
+            the lower loss is better.
         better: whether the watched value should be `lower` or `higher`.
         metrics: name → function of all outputs and all targets, both on the CPU.
         tell: called with the number of each finished epoch and its row of the history.
@@ -244,9 +245,20 @@ class _Run:
         return {"validation_loss": mean, **found}
 
     def _is_best(self) -> bool:
-        values = [row[self.validation.watch] for row in self.history]
-        sign = 1 if self.validation.better == "lower" else -1
-        return self.epoch == 1 or sign * values[-1] < sign * values[self.best_epoch - 1]
+        return self.epoch == 1 or self._merit(-1) < self._merit(self.best_epoch - 1)
+
+    def _merit(self, place: int) -> tuple[float, float]:
+        """Return what the best epoch has least of; equal watched values are told by the loss.
+
+        Where positives are rare, nothing is called positive for many epochs and MCC stays 0; an
+        untrained network would count as best, and patience end there.
+        """
+        row = self.history[place]
+        watched = row[self.validation.watch]
+        return (
+            watched if self.validation.better == "lower" else -watched,
+            row["validation_loss"],
+        )
 
 
 def _mean(total: Tensor, items: int, name: str) -> float:

@@ -24,13 +24,13 @@ __all__ = [
     "PatchNetwork",
     "Patches",
     "channels_last",
+    "input_batches",
     "load_patch_cnn",
     "parameter_count",
     "probabilities",
     "probability",
     "save_patch_cnn",
     "seen",
-    "standardised",
 ]
 
 Batches = Callable[[Generator], Iterator[tuple[Tensor, Tensor]]]
@@ -72,7 +72,7 @@ def probabilities(
     network: PatchNetwork, patches: Patches, rows: Int64[ndarray, " row"], *, device: str
 ) -> Float64[ndarray, " row"]:
     """Return the probability of a T cell for some of the patches, in the order of the rows."""
-    batches = standardised(network, patches, rows, batch=ASKED_AT_ONCE, order="given")
+    batches = input_batches(network, patches, rows, batch=ASKED_AT_ONCE, order="given")
     with reproducible(0, device), torch.no_grad():
         model = deepcopy(network.model).to(device).eval()
         logits = [model(z.to(device)).cpu() for z, _ in batches(Generator())]
@@ -120,7 +120,7 @@ def parameter_count(network: PatchNetwork) -> int:
     return sum(value.numel() for value in network.model.parameters())
 
 
-def standardised(
+def input_batches(
     network: PatchNetwork,
     patches: Patches,
     rows: Int64[ndarray, " row"],

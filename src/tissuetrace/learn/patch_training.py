@@ -17,8 +17,8 @@ from tissuetrace.learn.patch_networks import (
     Patches,
     PatchNetwork,
     channels_last,
+    input_batches,
     seen,
-    standardised,
 )
 from tissuetrace.models.patch_cnn import PatchCNN
 from tissuetrace.stats.classification import mcc
@@ -83,9 +83,9 @@ def train_patch_cnn(  # noqa: PLR0913  # data, rows, recipe, and what makes it r
     fitted = fit(
         model,
         loss=_cross_entropy(recipe.pos_weight),
-        training=standardised(network, patches, training, batch=recipe.batch, order="shuffled"),
+        training=input_batches(network, patches, training, batch=recipe.batch, order="shuffled"),
         validation=Validation(
-            batches=standardised(network, patches, validation, batch=ASKED_AT_ONCE, order="given"),
+            batches=input_batches(network, patches, validation, batch=ASKED_AT_ONCE, order="given"),
             watch="validation_mcc",
             better="higher",
             metrics={"validation_mcc": _mcc},

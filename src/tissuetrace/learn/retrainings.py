@@ -18,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tissuetrace.learn.determinism import reproducible
 from tissuetrace.learn.loop import Schedule
+from tissuetrace.learn.moments import mean_and_sd
 from tissuetrace.learn.padding import batch_shares, padded, taken
 from tissuetrace.models.mlp_stack import MlpStack
 from tissuetrace.pipeline.errors import InputError
@@ -29,7 +30,6 @@ __all__ = [
     "Recipe",
     "Retraining",
     "Trained",
-    "standard_of",
     "streams_of",
     "train_mlps",
 ]
@@ -125,15 +125,6 @@ def train_mlps(
     return Trained(stack=run.best, histories=run.histories, best_epochs=run.best_epochs)
 
 
-def standard_of(
-    x: Float64[ndarray, "patch channel"],
-) -> tuple[Float64[ndarray, " channel"], Float64[ndarray, " channel"]]:
-    """Return mean and standard deviation of each channel; 1 for a channel that is constant."""
-    mean, sd = x.mean(axis=0), x.std(axis=0)
-    # a constant's deviation is rounding noise, by which a test row must not be divided
-    return mean, np.where(sd > 1e-12 * np.abs(mean), sd, 1.0)
-
-
 def streams_of(seed: int, name: int) -> tuple[Generator, Generator]:
     """Return what the member of a split seed draws its weights from, and its orders of rows."""
     children = np.random.SeedSequence(seed, spawn_key=(name,)).spawn(2)
@@ -158,7 +149,7 @@ class _Run:
         self, retrainings: Sequence[Retraining], recipe: Recipe, *, seed: int, device: str
     ) -> None:
         self.recipe = recipe
-        self.stack, self.best = (_standardised(retrainings, recipe.hidden) for _ in range(2))
+        self.stack, self.best = (_empty_stack(retrainings, recipe.hidden) for _ in range(2))
         streams = [streams_of(seed, one.seed) for one in retrainings]
         self.stack.draw([first for first, _ in streams])
         self.stack.to(device)
@@ -280,8 +271,8 @@ def _merit(row: Mapping[str, float]) -> tuple[float, float]:
     return row["validation_mcc"], -row["validation_loss"]
 
 
-def _standardised(retrainings: Sequence[Retraining], hidden: Sequence[int]) -> MlpStack:
-    standards = [standard_of(one.training.x) for one in retrainings]
+def _empty_stack(retrainings: Sequence[Retraining], hidden: Sequence[int]) -> MlpStack:
+    standards = [mean_and_sd(one.training.x) for one in retrainings]
     widths = [retrainings[0].training.x.shape[1], *hidden]
     stack = MlpStack(widths, seeds=[one.seed for one in retrainings])
     stack.mean = np.stack([mean for mean, _ in standards])

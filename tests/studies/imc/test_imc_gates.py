@@ -179,6 +179,17 @@ def control_tells(paths: Paths) -> None:
     edit(paths["decoy_patient"], changed)
 
 
+def control_avoids(paths: Paths) -> None:
+    def changed(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(mean_DapB=table["mean_DapB"] + (table["donor"] != ""))
+
+    edit(paths["decoy_patient"], changed)
+
+
+def no_positives(paths: Paths) -> None:
+    of_split(paths, label=1, keep=0)
+
+
 def donor_of_another_split(paths: Paths) -> None:
     splits = pd.read_parquet(paths["random"])
     other = splits[(splits["split"] == "train") & (splits["seed"] == 0)]
@@ -283,6 +294,7 @@ CASES: list[tuple[Damage, str, tuple[str, str]]] = [
     (few_positives, "positive patches of a split and seed", (STOP, "1 of 12 rows outside")),
     (few_negatives, "negative patches of a split and seed", (STOP, "1 of 12 rows outside")),
     (few_negatives, SHARE, (WARN, "1 of 12 rows outside")),
+    (no_positives, SHARE, (WARN, "1 of 12 rows outside")),
     (
         move_a_patch,
         "subjects of a seed that lie in more than one split, patient scheme",
@@ -320,6 +332,11 @@ CASES: list[tuple[Damage, str, tuple[str, str]]] = [
         CONTROL,
         (WARN, "0.633084"),
     ),
+    (
+        control_avoids,
+        CONTROL,
+        (WARN, "0.366916"),
+    ),
 ]
 
 
@@ -353,6 +370,10 @@ def test_every_rule_has_a_case_that_breaks_it() -> None:
         (leak("swap_auc", 0.45), SWAP),
         (leak("swap_auc", 0.55), SWAP),
         (patch_value("kept", 0.1), "share of a patch that stays beside its own hole"),
+        (
+            decoy_value("erased_um2", 0.9 * 1600),
+            "share of a patch that stays beside its own hole and its decoy",
+        ),
     ],
 )
 def test_a_value_on_the_bound_passes(damage: Damage, rule: str, paths: Paths) -> None:

@@ -178,6 +178,18 @@ def test_bad_images_are_skipped_and_listed_where_that_is_set(project: Project) -
     assert "no TIFF that can be read" in refused["reason"][0]
 
 
+def test_a_cohort_of_which_nothing_is_left_is_refused(project: Project) -> None:
+    for name in "ab":
+        (FILES / f"{name}.ome.tiff").write_bytes(b"II*\0")
+
+    with pytest.raises(InputError) as caught:
+        project.ingest(refused="skip")
+
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("toy: none of 2 acquisitions can be used")
+    assert [line.partition(":")[0].strip() for line in lines[1:]] == ["a", "b"]
+
+
 def test_another_set_of_channels_is_refused_with_both_lists(project: Project) -> None:
     names = ("CD3", "CD8", "PD-1", "CXCL9")
     write_ome(FILES / "c.ome.tiff", draw(2), names, 1.0)
@@ -228,11 +240,11 @@ def test_a_pixel_size_that_contradicts_the_parameter_is_refused(
     assert f"c.ome.tiff: the file says {message}" in refusal(project)
 
 
-def test_a_pixel_size_within_a_hundredth_is_the_files_own(project: Project) -> None:
+def test_a_pixel_size_within_a_hundredth_counts_as_the_cohorts(project: Project) -> None:
     project.ingest(px_um=1.009)
 
-    assert float(project.image("a")["px_um"]) == 1.0
-    assert project.table()["px_um"].tolist() == [1.0, 1.0]
+    assert float(project.image("a")["px_um"]) == 1.009
+    assert project.table()["px_um"].tolist() == [1.009, 1.009]
 
 
 def test_masks_come_along_where_they_are_supplied(project: Project) -> None:

@@ -185,6 +185,10 @@ def test_suspicious_cores_are_counted(cores: Cores) -> None:
     columns = ["constant_channels", "zero_markers", "non_finite", "negative"]
     assert counts.loc[["core-00"], columns].to_numpy().tolist() == [[4, 1, 4, 2]]
     assert counts.loc[["core-01"], columns].to_numpy().tolist() == [[0, 0, 0, 0]]
+    assert counts.loc[["core-00", "core-01"], "constant_names"].tolist() == [
+        "CD3, CD8, PD1, DapB",
+        "",
+    ]
 
 
 def test_missing_channels_of_all_cores_are_listed_at_once(cores: Cores) -> None:

@@ -21,7 +21,7 @@ from tissuetrace.pipeline.errors import GateRefused, InputError
 from tissuetrace.pipeline.files import column_mistakes, read_table
 from tissuetrace.studies.imc.features import read_features
 from tissuetrace.studies.imc.perturb import perturb
-from tissuetrace.studies.imc.searching import Inputs, Search, read_rows, settings_of
+from tissuetrace.studies.imc.searching import Inputs, Search, read_seen, rows_of, settings_of
 from tissuetrace.studies.imc.searching_cnn import first_of_each
 
 KEYS = ["item", "subject", "image", "split", "scheme", "model", "seed", "variant", "found"]
@@ -70,7 +70,7 @@ def searches(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield run(planted, tmp_path_factory.mktemp("searches"))
 
 
-def rows_of(planted: Planted, seed: int) -> pd.DataFrame:
+def joined_rows(planted: Planted, seed: int) -> pd.DataFrame:
     """What one retraining saw and said, joined by hand."""
     seen = read_features(planted.tables, planted.decoys, scheme="patient")
     said = predictions_of(planted)[["item", "seed", "split", "probability"]]
@@ -87,7 +87,7 @@ def test_the_tables_have_their_columns(searches: Searches) -> None:
 def test_searches_start_from_tumour_patches_without_t_cells_below_p(
     planted: Planted, searches: Searches
 ) -> None:
-    rows = rows_of(planted, 1)
+    rows = joined_rows(planted, 1)
     starts = rows[(rows["tumour"] > 0.5) & (rows["label"] == 0) & (rows["probability"] < 0.8)]
 
     found = searches.table.query("seed == 1 and variant == 'default'")
@@ -128,9 +128,9 @@ def test_prototypes_are_training_patches_of_the_chosen_reading(
         inputs=inputs, model="mlp", seed=2, variants=("default",), trained=1, pool=1, largest=1.0
     )
 
-    rows = read_rows(search)
+    rows = rows_of(search, read_seen(inputs))
 
-    expected = rows_of(planted, 2).query(f"split == 'train' and {rule}")
+    expected = joined_rows(planted, 2).query(f"split == 'train' and {rule}")
     assert rows.table.loc[rows.pool, "item"].tolist() == expected.index.tolist()
 
 
@@ -147,7 +147,7 @@ def test_a_found_change_reaches_p_in_the_models_own_terms(
     stack = stack_of(planted)
     found = searches.table.query("seed == 0 and variant == 'default' and found == 1")
     means = [f"mean_{name}" for name in PREDICTORS]
-    x0 = rows_of(planted, 0).loc[found["item"], means].to_numpy()
+    x0 = joined_rows(planted, 0).loc[found["item"], means].to_numpy()
     delta = found[[f"delta_{name}" for name in PREDICTORS]].to_numpy()
 
     reached = stack.probabilities(x0 + delta * stack.sd[0], 0)
@@ -160,7 +160,7 @@ def test_a_relative_change_is_the_change_of_the_mean_over_the_mean(
     planted: Planted, searches: Searches
 ) -> None:
     found = searches.table.query("seed == 0 and variant == 'default' and found == 1")
-    x0 = rows_of(planted, 0).loc[found["item"], "mean_CCL8"].to_numpy()
+    x0 = joined_rows(planted, 0).loc[found["item"], "mean_CCL8"].to_numpy()
 
     expected = found["delta_CCL8"] * stack_of(planted).sd[0, 1] / x0
 
@@ -170,7 +170,7 @@ def test_a_relative_change_is_the_change_of_the_mean_over_the_mean(
 def test_relative_changes_left_out_are_those_that_the_pool_table_counts(
     planted: Planted, searches: Searches
 ) -> None:
-    rows = rows_of(planted, 0)
+    rows = joined_rows(planted, 0)
     training = rows.loc[rows["split"] == "train", "mean_CXCL9"]
     found = searches.table.query("seed == 0 and variant == 'default' and found == 1")
     too_low = rows.loc[found["item"], "mean_CXCL9"].to_numpy() <= np.percentile(training, 1)
@@ -194,7 +194,7 @@ def test_what_is_not_found_has_no_change(searches: Searches) -> None:
 def test_what_would_take_more_than_training_has_seen_is_not_found(tmp_path: Path) -> None:
     planted = plant(tmp_path / "planted", seeds=1, weights=(0.4, 0.0, 0.0, 0.0, 1.0))
     found = run(planted, tmp_path, pool="label", lr=0.2, betas=(), ks=()).table
-    rows = rows_of(planted, 0)
+    rows = joined_rows(planted, 0)
     x0 = rows.loc[found["item"], "mean_CXCL9"].to_numpy()
     highest = rows.loc[rows["split"] == "train", "mean_CXCL9"].max()
 
@@ -215,6 +215,9 @@ def test_variants_are_searched_on_the_first_retrainings_alone(searches: Searches
 
 def test_each_variant_changes_its_own_setting() -> None:
     assert settings_of("default", PERTURB) == PERTURB
+    # also where the cohort asks for Eq. 1's minimiser, compat is the library's own choice
+    asked = replace(PERTURB, selection="final")
+    assert settings_of("compat", asked) == replace(PERTURB, rule="cfproto")
     assert settings_of("compat", PERTURB) == replace(PERTURB, rule="cfproto")
     assert settings_of("final", PERTURB) == replace(PERTURB, selection="final")
     assert settings_of("beta=0.5", PERTURB) == replace(PERTURB, beta=0.5)

@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from imc_cores import PATCH
 
 from tissuetrace.pipeline.files import read_json, write_json, write_table
 from tissuetrace.stats.recovery import judge
@@ -264,6 +266,7 @@ def run(
     drawn: pd.DataFrame = FOUR,
     searches: pd.DataFrame = SEARCHES,
     called: dict[str, float] = RIGHT,
+    size_um: float = 40.0,
 ) -> Any:
     tables = {
         "truth": drawn,
@@ -278,7 +281,13 @@ def run(
         write_table(table, paths[name])
     write_json(strategy(called, left={"CCL2": 0.02}), folder / "strategy.json")
     made = folder / "metrics/recovered.json"
-    recover(variant="melanoma", strategy=folder / "strategy.json", recovered=made, **paths)
+    recover(
+        variant="melanoma",
+        strategy=folder / "strategy.json",
+        recovered=made,
+        patch=replace(PATCH, size_um=size_um),
+        **paths,
+    )
     return read_json(made)
 
 
@@ -299,6 +308,14 @@ def test_another_cohorts_truth_is_left_out(tmp_path: Path) -> None:
 
 def test_real_input_has_nothing_to_be_held_against(tmp_path: Path) -> None:
     assert run(tmp_path, drawn=FOUR.iloc[:0]) == {}
+
+
+def test_patches_of_another_size_than_the_truths_squares_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, size_um=30.0) == {}
+    told = capsys.readouterr().err
+    assert "the answer is known for squares of 40 µm, patches have 30" in told
 
 
 def test_without_a_search_the_classifier_alone_is_scored(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from imc_cores import SPLIT, Cores, draw_cores
 
 from tissuetrace.pipeline.errors import InputError
-from tissuetrace.pipeline.files import column_mistakes, read_table
+from tissuetrace.pipeline.files import column_mistakes, read_table, write_table
 from tissuetrace.studies.imc.features import patch_table
 from tissuetrace.studies.imc.split import Split, split
 
@@ -89,6 +91,30 @@ def test_too_few_positives_stop_with_the_counts(cores: Cores) -> None:
     assert message.startswith("imc.split, scheme patient, 10 patients: ")
     assert f"{positive} positive and {len(patches) - positive} negative patches" in message
     assert "none of 100 draws has 1000 of both" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda table: table.assign(label=0), "0 positive and {0} negative patches"),
+        (lambda table: table.assign(label=1), "{0} positive and 0 negative patches"),
+        (lambda table: table.assign(subject="only"), "1 patient"),
+    ],
+)
+def test_a_cohort_that_cannot_be_divided_stops_with_the_counts(
+    cores: Cores, tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], told: str
+) -> None:
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    for path in (cores.home / cores.out("patch", "tables")).glob("*.parquet"):
+        write_table(change(read_table(path)), tables / path.name)
+    outs = {name: tmp_path / f"{name}.parquet" for name in ("patient", "random", "redraws")}
+
+    with pytest.raises(InputError, match=r"imc\.split") as caught:
+        split(tables=tables, params=SPLIT, **outs)
+
+    assert told.format(len(patch_table(tables))) in str(caught.value)
+    assert not any(path.exists() for path in outs.values())
 
 
 def test_a_seed_has_the_same_division_however_many_follow(cores: Cores) -> None:

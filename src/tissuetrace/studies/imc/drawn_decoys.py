@@ -31,7 +31,8 @@ def read_seed_splits(patches: pd.DataFrame, splits: pd.DataFrame) -> Int64[ndarr
         ValueError: a patch has no split, or a seed is missing.
     """
     wide = splits.pivot_table(index="item", columns="seed", values="split", aggfunc="first")
-    codes = wide.reindex(patches["item"]).apply(lambda column: column.map(SPLIT_NAMES.index))
+    numbers_of = {name: number for number, name in enumerate(SPLIT_NAMES)}
+    codes = wide.reindex(patches["item"]).apply(lambda column: column.map(numbers_of))
     if codes.isna().to_numpy().any() or set(splits["seed"]) != set(range(wide.shape[1])):
         raise ValueError("a patch without a split, or a seed without patches")
     numbers: Int64[ndarray, "seed patch"] = codes.to_numpy(dtype=np.int64).T

@@ -187,8 +187,9 @@ def _by_split(seen: pd.DataFrame, made: CohortTables, scheme: str) -> pd.DataFra
 
 
 def _least(values: "pd.Series[Any]") -> float:
-    """Return the smallest value; minus infinity, which no bound allows, where one is unknown."""
-    return float(values.fillna(-np.inf).min()) if len(values) else -np.inf
+    """Return the smallest share; minus infinity, which no bound allows, where one is unknown."""
+    # a tenth of an area in µm² may come out as a little less than a tenth
+    return round(float(values.fillna(-np.inf).min()), 9) if len(values) else -np.inf
 
 
 def _known(value: float | None) -> float:

@@ -208,39 +208,38 @@ def _make(job: _Job) -> Refusal | dict[str, Any]:
             panel=job.tables.panel,
             partial=job.settings.partial,
         )
-        px_um = _agreed_px(found, job)
-        arrays = _arrays(found, job, px_um)
+        _check_px(found, job)
+        arrays = _arrays(found, job)
     except InputError as problem:
         reason = " ".join(str(problem).split())
         return Refusal(
             image=image.image, file=image.file, acquisition=image.acquisition, reason=reason
         )
-    row = _row(found, image, arrays, px_um)
+    row = _row(found, image, arrays, job.px_um)
     with job.shard.writing() as place:
         write_arrays(place / f"{image.image}.npz", arrays)
         write_json(row, place / f"{image.image}.json")
     return row
 
 
-def _agreed_px(found: Acquisition, job: _Job) -> float:
-    if found.px_um is None:
-        return job.px_um
-    if abs(found.px_um - job.px_um) > _PX_WITHIN * job.px_um:
+def _check_px(found: Acquisition, job: _Job) -> None:
+    if found.px_um is not None and abs(found.px_um - job.px_um) > _PX_WITHIN * job.px_um:
         raise InputError(
             f"the file says {found.px_um:g} µm a pixel, params.yaml {job.px_um:g}",
             where=job.image.file,
             todo="Correct px_um of the cohort",
         )
-    return found.px_um
 
 
-def _arrays(found: Acquisition, job: _Job, px_um: float) -> dict[str, ndarray]:
+def _arrays(found: Acquisition, job: _Job) -> dict[str, ndarray]:
     x = found.x
     if job.tables.spillover is not None:
         x = compensate(x, names=found.names, metals=found.metals, spillover=job.tables.spillover)
     if job.settings.clip is not None:
         x = np.minimum(x, np.float32(job.settings.clip))
-    arrays = {"x": x, "names": np.array(found.names), "px_um": np.array(px_um, dtype=np.float64)}
+    # the cohort's: patches of one size in px are of one size in µm
+    px_um = np.array(job.px_um, dtype=np.float64)
+    arrays = {"x": x, "names": np.array(found.names), "px_um": px_um}
     height, width = found.acquired.shape
     for name in ("tissue", "tumour"):
         mask = getattr(job.image, f"{name}_mask")

@@ -149,7 +149,15 @@ def _ingest_images(
     _stop(odd, files.name, settings)
     _withdraw(images, [one.image for one in odd])
     unusable = {one.image for one in odd}
-    return [row for row in rows if row["image"] not in unusable], [*refusals, *odd]
+    left = [row for row in rows if row["image"] not in unusable]
+    if not left:
+        raise InputError(
+            f"none of {len(listed)} acquisitions can be used",
+            where=files.name,
+            todo="Mend them, or leave the cohort out of imc.cohorts",
+            items=[f"{one.image}: {one.reason}" for one in [*refusals, *odd]],
+        )
+    return left, [*refusals, *odd]
 
 
 def _stop(refusals: list["Refusal"], cohort: str, settings: Ingest) -> None:

@@ -32,6 +32,7 @@ COUNTED = (
     "dropped_hole",
     "erased",
     "constant_channels",
+    "constant_names",
     "zero_markers",
     "non_finite",
     "negative",
@@ -124,8 +125,11 @@ def _channels(
 
 
 def _markers(core: Mapping[str, Any], cohort: Cut) -> Float32[ndarray, "channel height width"]:
-    markers = cohort.markers
-    return _channels(core, [markers.cd3, markers.cd8, *markers.exhausted])
+    return _channels(core, _marker_names(cohort))
+
+
+def _marker_names(cohort: Cut) -> list[str]:
+    return [cohort.markers.cd3, cohort.markers.cd8, *cohort.markers.exhausted]
 
 
 def _rules(params: "Patch", cohort: Cut) -> Rules:
@@ -174,13 +178,16 @@ def _left_out(patches: Patches) -> dict[str, float]:
     }
 
 
-def _faults(core: Mapping[str, Any], cohort: Cut) -> dict[str, float]:
+def _faults(core: Mapping[str, Any], cohort: Cut) -> dict[str, float | str]:
     markers = _markers(core, cohort)
     found = core["names"].tolist()
     # one channel at a time, without a copy
     channels = [*markers, *(core["x"][found.index(name)] for name in cohort.predictors)]
+    named = zip((*_marker_names(cohort), *cohort.predictors), channels, strict=True)
+    constant = [name for name, counts in named if (counts == counts[0, 0]).all()]
     return {
-        "constant_channels": sum(bool((counts == counts[0, 0]).all()) for counts in channels),
+        "constant_channels": len(constant),
+        "constant_names": ", ".join(constant),
         "zero_markers": int(not markers.any()),
         "non_finite": sum(int((~np.isfinite(counts)).sum()) for counts in channels),
         "negative": sum(int((counts < 0).sum()) for counts in channels),

@@ -68,6 +68,7 @@ class Patch:
                 "dropped_hole": "int64: squares of which too little is left beside the erased area",
                 "erased": "double: erased share of the tissue",
                 "constant_channels": "int64: predictors and markers with one value in all pixels",
+                "constant_names": "string: their names",
                 "zero_markers": "int64: 1 where all of CD3, CD8 and exhaustion are 0, else 0",
                 "non_finite": "int64: values of predictors and markers that are NaN or infinite",
                 "negative": "int64: values of predictors and markers below 0",

@@ -12,6 +12,8 @@ from tissuetrace.pipeline.stage import of_variant, stage, tolerance
 from tissuetrace.studies.imc.cohorts import Cohort, Perturbed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tissuetrace.studies.imc.searching import Search, Searched
 
 __all__ = ["Perturb", "perturb"]
@@ -140,14 +142,17 @@ def _turns(searches: Sequence["Search"]) -> Iterator[list["Search"]]:
 
 
 def _search_all(turn: list["Search"]) -> list["Searched"]:
-    return [_search(search) for search in turn]
+    from tissuetrace.studies.imc.searching import read_seen
+
+    seen = read_seen(turn[0].inputs)
+    return [_search(search, seen) for search in turn]
 
 
-def _search(job: "Search") -> "Searched":
+def _search(job: "Search", seen: "pd.DataFrame") -> "Searched":
     if job.model == "mlp":
         from tissuetrace.studies.imc.searching_mlp import search_mlp
 
-        return search_mlp(job)
+        return search_mlp(job, seen)
     from tissuetrace.studies.imc.searching_cnn import search_cnn
 
-    return search_cnn(job)
+    return search_cnn(job, seen)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from tissuetrace.studies.imc.drawing import Core
 
-__all__ = ["Phantom", "PhantomCohort", "draw_phantom"]
+__all__ = ["SQUARE_UM", "Phantom", "PhantomCohort", "draw_phantom"]
 
-_SQUARE_PX = 40  # grid of the truth: the patches of 40 µm at 1 µm a pixel
+SQUARE_UM = 40.0  # side of a square of the truth; cores have 1 µm a pixel
 _TRUTH_TYPES = {
     "cohort": "str",
     "item": "str",
@@ -156,7 +156,7 @@ def _draw(job: _Job) -> "pd.DataFrame":
         rng=np.random.default_rng(job.of_core),
     )
     _write_core(job, core)
-    return squares(core, side_px=_SQUARE_PX)
+    return squares(core, side_px=int(SQUARE_UM))
 
 
 def _write_core(job: _Job, core: "Core") -> None:

@@ -1,10 +1,13 @@
 """Score the lane against the phantom's known answer."""
 
 import math
+import sys
 from pathlib import Path
 
 from tissuetrace.pipeline.files import read_json, read_table, write_json
 from tissuetrace.pipeline.stage import metrics, stage
+from tissuetrace.studies.imc.patch import Patch
+from tissuetrace.studies.imc.phantom import SQUARE_UM
 
 __all__ = ["recover"]
 
@@ -28,6 +31,7 @@ _EFFECT = "data/imc/effect/{cohorts}"
             within=0.05,
         )
     },
+    params={"patch": Patch},
     matrix="cohorts",
 )
 def recover(  # noqa: PLR0913  # one argument a file
@@ -41,12 +45,19 @@ def recover(  # noqa: PLR0913  # one argument a file
     levels: Path,
     strategies: Path,
     recovered: Path,
+    patch: Patch,
 ) -> None:
     """Compare classifier, strategy and levels with the law that the phantom was drawn by."""
     from tissuetrace.studies.imc import recovery
 
     drawn = read_table(truth)
     drawn = drawn[drawn["cohort"] == variant]
+    if len(drawn) and patch.size_um != SQUARE_UM:
+        sys.stderr.write(
+            f"imc.recover: {variant}: the answer is known for squares of {SQUARE_UM:g} µm, patches "
+            f"have {patch.size_um:g}: nothing is compared\n"
+        )
+        drawn = drawn[:0]
     found: dict[str, float] = {}
     if len(drawn):
         found |= recovery.classifier_recovery(drawn, read_table(predictions), read_table(cores))

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +25,8 @@ __all__ = [
     "caution_of",
     "check_pools",
     "planned",
-    "read_rows",
+    "read_seen",
+    "rows_of",
     "search_settings",
     "settings_of",
 ]
@@ -157,14 +157,23 @@ def check_pools(searches: Sequence[Search], *, cohort: str) -> None:
             )
 
 
-def read_rows(search: Search) -> Rows:
-    """Read what one retraining saw and said of the patches of its cohort."""
+def read_seen(inputs: Inputs) -> pd.DataFrame:
+    """Read what all retrainings see of the patches of a cohort."""
+    return read_features(inputs.tables, inputs.decoys, scheme="patient")
+
+
+def rows_of(search: Search, seen: pd.DataFrame) -> Rows:
+    """Return what one retraining saw and said of the patches of its cohort.
+
+    Args:
+        search: of that retraining.
+        seen: from `read_seen`.
+    """
     inputs, params = search.inputs, search.inputs.params
     said = _said(inputs, search.model)
     said = said.loc[said["seed"] == search.seed, ["item", "split", "probability"]]
-    seen = _seen(inputs.tables, inputs.decoys)
-    seen = seen[seen["seed"] == search.seed]
-    table = seen.merge(said, on="item", how="left", validate="one_to_one")
+    own = seen[seen["seed"] == search.seed]
+    table = own.merge(said, on="item", how="left", validate="one_to_one")
     if table["probability"].isna().any():
         raise ValueError(f"{search.model} has not seen all patches of retraining {search.seed}")
     below = table["probability"] < params.p - _ROUNDING
@@ -187,7 +196,7 @@ def settings_of(variant: str, params: "Perturb") -> "Perturb":
     name, _, value = variant.partition("=")
     match name:
         case "compat":
-            return replace(params, rule="cfproto")
+            return replace(params, rule="cfproto", selection="best_valid")
         case "final":
             return replace(params, selection="final")
         case "beta":
@@ -215,12 +224,6 @@ def caution_of(search: Search, k: int) -> str:
     return ""
 
 
-@lru_cache(maxsize=1)
-def _seen(tables: Path, decoys: Path) -> pd.DataFrame:
-    """Read what all retrainings see, which one worker needs for each of its searches."""
-    return read_features(tables, decoys, scheme="patient")
-
-
 def _planned(inputs: Inputs, model: Model) -> list[Search]:
     if not inputs.predictions(model).exists():
         return []
@@ -232,8 +235,8 @@ def _planned(inputs: Inputs, model: Model) -> list[Search]:
         names: tuple[str, ...] = ("cnn_channels", "cnn_pixels") if model == "cnn" else ("default",)
         if model == "mlp" and place < params.variant_retrainings:
             names += ("compat", "final")
-            names += tuple(f"beta={value:g}" for value in params.betas)
-            names += tuple(f"k={value}" for value in params.ks)
+            names += tuple(f"beta={value!r}" for value in dict.fromkeys(params.betas))
+            names += tuple(f"k={value}" for value in dict.fromkeys(params.ks))
         searches.append(
             Search(
                 inputs=inputs,

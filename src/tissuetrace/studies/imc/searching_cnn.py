@@ -12,11 +12,13 @@ from torch import Tensor
 from tissuetrace.explain.counterfactual import Counterfactuals, Probability, search
 from tissuetrace.explain.prototypes import nearest_rows
 from tissuetrace.explain.strategies import channel_floors, relative_changes
+from tissuetrace.learn.determinism import reproducible
+from tissuetrace.learn.moments import mean_and_sd
 from tissuetrace.learn.patch_networks import PatchNetwork, load_patch_cnn, probability
 from tissuetrace.pipeline import machine
 from tissuetrace.pipeline.files import read_table
 from tissuetrace.studies.imc.search_tables import counterfactual_table, pool_row
-from tissuetrace.studies.imc.searching import Rows, Search, Searched, read_rows, search_settings
+from tissuetrace.studies.imc.searching import Rows, Search, Searched, rows_of, search_settings
 from tissuetrace.studies.imc.seen_pixels import PatchFiles, SeenPixels
 
 __all__ = ["first_of_each", "search_cnn"]
@@ -27,9 +29,20 @@ _LEAST_RATIO = 1e-6  # of a channel mean after to before
 Found = tuple[Counterfactuals, Float[ndarray, "patch channel"]]
 
 
-def search_cnn(job: Search) -> Searched:
-    """Search some patches by channel and by pixel; none where there is no prototype."""
-    cnn = _Retraining.read(job)
+def search_cnn(job: Search, seen: pd.DataFrame) -> Searched:
+    """Search some patches by channel and by pixel; none where there is no prototype.
+
+    Args:
+        job: the retraining and its variants.
+        seen: what all retrainings see, from `read_seen`.
+    """
+    # as the stage that trained: a search must start from the very probabilities it was given
+    with reproducible(0, machine.device()):
+        return _search(_Retraining.read(job, seen))
+
+
+def _search(cnn: "_Retraining") -> Searched:
+    job = cnn.job
     starts = np.flatnonzero(cnn.rows.start)
     if job.inputs.params.cnn_patches:
         subjects = cnn.rows.table["subject"].to_numpy()[starts]
@@ -79,22 +92,21 @@ class _Retraining:
     peaks: Float[ndarray, " channel"]
 
     @classmethod
-    def read(cls, job: Search) -> "_Retraining":
+    def read(cls, job: Search, seen: pd.DataFrame) -> "_Retraining":
         inputs = job.inputs
-        rows = read_rows(job)
+        rows = rows_of(job, seen)
         donors = read_table(inputs.decoys, ["item", "seed", "donor", "orientation"])
         donors = donors[donors["seed"] == job.seed].drop(columns="seed")
         rows = replace(rows, table=rows.table.merge(donors, on="item", validate="one_to_one"))
         network = load_patch_cnn(inputs.cnn / f"model.{job.seed}.safetensors")
         files = PatchFiles.open(inputs.pixels, inputs.tables)
-        train = rows.x[rows.train]
-        sd = train.std(axis=0)
+        mean, sd = mean_and_sd(rows.x[rows.train])
         return cls(
             job=job,
             rows=rows,
             network=replace(network, model=network.model.to(machine.device())),
-            mean=train.mean(axis=0),
-            sd=np.where(sd > 0, sd, 1.0),
+            mean=mean,
+            sd=sd,
             files=files,
             peaks=files.peaks(rows.table[rows.train]),
         )
@@ -214,7 +226,7 @@ class _Scaled:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return f for means in z, one row for each row of pixels."""
-        # the root has no slope at 0, where a channel would be stuck
+        # at 0 the root's slope has no bound, and a gradient through it no number
         ratio = ((x * self.sd + self.mean) / self.means).clamp_min(_LEAST_RATIO).sqrt()
         return self.ask(self.roots * ratio[:, :, None, None] - self.centres)
 

@@ -13,7 +13,7 @@ from tissuetrace.studies.imc.search_tables import counterfactual_table, pool_row
 from tissuetrace.studies.imc.searching import (
     Search,
     Searched,
-    read_rows,
+    rows_of,
     search_settings,
     settings_of,
 )
@@ -27,9 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["search_mlp"]
 
 
-def search_mlp(job: Search) -> Searched:
-    """Search with every variant of one retraining; equal settings are searched once."""
-    rows = read_rows(job)
+def search_mlp(job: Search, seen: pd.DataFrame) -> Searched:
+    """Search with every variant of one retraining; equal settings are searched once.
+
+    Args:
+        job: the retraining and its variants.
+        seen: what all retrainings see, from `read_seen`.
+    """
+    rows = rows_of(job, seen)
     stack = load_mlps(job.inputs.mlp / "model.safetensors")
     member = stack.seeds.index(job.seed)
     mean, sd = stack.mean[member], stack.sd[member]
