@@ -59,15 +59,16 @@ def repro(study: str | None, jobs: int) -> None:
     wanted = [stage for stage in stages if study in {None, stage.study}]
     names = _chosen(study)
     failure = repro.reproduce(wanted, content, root, everything=study is None, jobs=jobs)
-    _track(names, root)
-    if failure is None:
-        _audit(names, root)
-        return
-    try:
-        _audit(names, root)
-    except ProjectError as refusal:
-        click.echo(str(refusal), err=True)
-    raise failure
+    problems = [] if failure is None else [failure]
+    for tell in (_track, _audit):
+        try:
+            tell(names, root)
+        except ProjectError as problem:
+            problems.append(problem)
+    for later in problems[1:]:
+        click.echo(str(later), err=True)
+    if problems:
+        raise problems[0]
 
 
 @cli.command()
@@ -81,9 +82,12 @@ def run(stage: str, variant: str | None) -> None:
       tissuetrace run leukemia.split
       tissuetrace run imc.patch --variant melanoma
     """
-    from tissuetrace.pipeline import execute, machine, registry
+    from tissuetrace.pipeline import machine
 
+    machine.die_with_parent()  # before the imports, which take half a second
     machine.compute_with_one_thread()
+    from tissuetrace.pipeline import execute, registry
+
     _project_root()
     execute.execute(registry.find_stage(stage), variant=variant)
 

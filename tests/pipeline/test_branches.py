@@ -1,12 +1,14 @@
 """Branches run at the same time, and a failure stops what depends on it alone."""
 
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from project_tree import Tree
+from project_tree import Tree, wait_for_left_stages
 
 from tissuetrace.pipeline.branches import run_branches
 from tissuetrace.pipeline.steps import Step
@@ -37,7 +39,7 @@ class Recorder:
         self.most_at_once = 0
         self.lock = threading.Lock()
 
-    def __call__(self, branch: Sequence[Step]) -> str | None:
+    def reproduce(self, branch: Sequence[Step]) -> str | None:
         with self.lock:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
@@ -53,6 +55,9 @@ class Recorder:
             with self.lock:
                 self.at_once -= 1
         return None
+
+    def stop(self) -> None:
+        self.stopped = True
 
 
 def test_every_step_runs_once_after_what_it_waits_for_and_two_branches_at_once() -> None:
@@ -148,3 +153,42 @@ def test_what_dvc_itself_refuses_is_a_failure_of_the_branch(toy: Tree) -> None:
 
     assert done.returncode == 2
     assert "dvc repro failed" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_stage_that_was_killed_is_the_one_that_failed(toy: Tree) -> None:
+    toy.edit("params.yaml", "low: 1.0", "low: 2.0")
+    toy.edit(
+        "src/tissuetrace/studies/toy/train.py",
+        '    write_json({"mean"',
+        "    import os\n    if model.name == 'a':\n        os.kill(os.getpid(), 9)\n"
+        '    write_json({"mean"',
+    )
+
+    done = toy.run("tissuetrace", "repro", "toy", "--jobs", "2")
+
+    assert "skipped, since toy-train@a failed: toy-combine, toy-summarise" in done.stderr
+    assert done.returncode == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interrupt_of_the_command_alone_ends_everything(toy: Tree, jobs: str) -> None:
+    toy.edit("params.yaml", "pause_s: 0.0", "pause_s: 60.0")
+    with subprocess.Popen(
+        ["tissuetrace", "repro", "toy", "--jobs", jobs],
+        cwd=toy.root,
+        env=toy.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        started = toy.root / "data/toy/draw/.partial-draw/table.parquet"
+        deadline = time.monotonic() + 30
+        while not started.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(timeout=30) == 130
+    wait_for_left_stages(toy)
+    toy.edit("params.yaml", "pause_s: 60.0", "pause_s: 0.0")
+    assert toy.run("tissuetrace", "repro", "toy").returncode == 0

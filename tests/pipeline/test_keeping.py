@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 STAGE = """\
 import hashlib, json, os, shutil, sys
 from pathlib import Path
-from tissuetrace.pipeline.keeping import plan_shards
+from tissuetrace.pipeline.keeping import forget_shards, plan_shards
 
 aside = Path("data/toy/cut/.partial-cut/shards")
 aside.parent.mkdir(parents=True)
@@ -32,6 +32,7 @@ for shard in plan.fresh:
 plan.finish()
 aside.rename("data/toy/cut/shards")
 aside.parent.rmdir()
+forget_shards(Path("data/toy/cut/shards"))
 """
 
 
@@ -155,3 +156,19 @@ def test_a_lock_that_another_dvc_is_writing_is_waited_for(project: Tree) -> None
 
     assert running.wait(timeout=60) == 0
     assert not (project.root / "made.log").exists()
+
+
+def test_what_was_finished_waits_until_the_output_is_in_place(project: Tree) -> None:
+    (project.root / "raw/c.txt").write_text("slide c\n")
+    broken = STAGE.replace("plan.finish()\n", "plan.finish()\nsys.exit(1)\n")
+    (project.root / "stage.py").write_text(broken)
+    log = project.root / "made.log"
+    log.unlink()
+    project.run("dvc", "repro", "--no-run-cache")
+    assert log.read_text().split() == ["c"]
+
+    shutil.rmtree(project.root / "data/toy/cut", ignore_errors=True)
+    (project.root / "stage.py").write_text(STAGE)
+
+    assert made(project) == []
+    assert list(shards(project)) == ["a.cut", "b.cut", "c.cut"]

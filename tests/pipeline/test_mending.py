@@ -1,3 +1,4 @@
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,16 @@ def test_repro_goes_on_after_a_kill_that_cut_the_lock(toy: Tree) -> None:
     assert done.returncode == 0, done.stderr
     assert "dvc.lock was cut off by a kill" in done.stderr
     assert toy.outputs() == before
+
+
+def test_files_that_another_dvc_is_writing_are_left_alone(tmp_path: Path) -> None:
+    cut = written(tmp_path, "dvc.lock", LOCK[: LOCK.rindex("md5:") + 2])
+    half = cut.read_text()
+    held = written(tmp_path, ".dvc/tmp/rwlock", "")
+    with written(tmp_path, ".dvc/tmp/lock", "").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        assert mend_dvc_files(tmp_path) == []
+        assert (cut.read_text(), held.exists()) == (half, True)
+
+    assert len(mend_dvc_files(tmp_path)) == 2

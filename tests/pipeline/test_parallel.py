@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 from distributed import LocalCluster
-from worker_functions import die_on_three, draw
+from worker_functions import die_on_three, draw, read_text
 
 from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.parallel import parallel_map
@@ -55,6 +55,35 @@ def test_a_dask_scheduler_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch) 
     ) as cluster:
         monkeypatch.setenv("TISSUETRACE_DASK", cluster.scheduler_address)
         assert parallel_map(draw, range(4), title="drawing") == alone
+
+
+def test_workers_that_stand_in_another_folder_find_the_projects_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    support = str(Path(__file__).parents[1] / "support")
+    monkeypatch.setenv("PYTHONPATH", support)
+    with LocalCluster(  # type: ignore[no-untyped-call]  # distributed has no types
+        n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        monkeypatch.setenv("TISSUETRACE_DASK", cluster.scheduler_address)
+        (tmp_path / "table.txt").write_text("rows")
+        monkeypatch.chdir(tmp_path)
+
+        assert parallel_map(read_text, ["table.txt"], title="reading") == ["rows"]
+
+
+def test_a_worker_of_a_scheduler_that_dies_again_and_again_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    support = str(Path(__file__).parents[1] / "support")
+    monkeypatch.setenv("PYTHONPATH", support)
+    with LocalCluster(  # type: ignore[no-untyped-call]  # distributed has no types
+        n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        monkeypatch.setenv("TISSUETRACE_DASK", cluster.scheduler_address)
+
+        with pytest.raises(InputError, match="counting: a worker of the scheduler was killed"):
+            parallel_map(die_on_three, [3], title="counting")
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,3 +90,15 @@ def test_a_fault_of_ours_in_a_stage_ends_with_1_after_the_rest_was_recorded(toy:
     assert done.returncode == 1
     assert "a stage broke off by a fault of ours" in done.stderr
     assert "toy: 2 runs recorded" in done.stdout
+
+
+def test_a_refusal_is_told_though_the_runs_cannot_be_recorded(toy: Tree) -> None:
+    toy.edit("params.yaml", "low: 1.0", "low: -1.0")
+    (toy.root / "data/toy/train/a/model.json").unlink()
+    toy.write("data/toy/train/a/model.json", b"{}")
+
+    done = toy.run("tissuetrace", "repro", "toy")
+
+    assert done.returncode == 3
+    assert "model.json was changed after the training" in done.stderr
+    assert "a gate refused, and nothing was trained on these data" in done.stderr

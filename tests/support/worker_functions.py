@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -20,3 +21,7 @@ def die_on_three(item: int) -> int:
 def sleep_long(item: int) -> int:
     time.sleep(120)
     return item
+
+
+def read_text(name: str) -> str:
+    return Path(name).read_text()

@@ -12,6 +12,7 @@ PACKAGE = "tissuetrace"
 NEUTRAL = {
     "tissuetrace": "says the version of the whole",
     "tissuetrace.pipeline.errors": "says what went wrong, in words",
+    "tissuetrace.pipeline.exit_codes": "says how a stage ended",
     "tissuetrace.pipeline.live": "shows epochs on a server",
     "tissuetrace.pipeline.machine": "settings of a machine; results do not depend on them",
     "tissuetrace.pipeline.progress": "draws a bar",

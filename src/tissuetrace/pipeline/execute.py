@@ -12,7 +12,7 @@ from tissuetrace.pipeline.errors import InputError
 from tissuetrace.pipeline.files import column_mistakes
 from tissuetrace.pipeline.gate import code_sha256, recheck
 from tissuetrace.pipeline.hashing import digest, sha256_of_bytes
-from tissuetrace.pipeline.machine import die_with_parent
+from tissuetrace.pipeline.keeping import forget_shards
 from tissuetrace.pipeline.params import load_params, stage_params
 from tissuetrace.pipeline.stage import Each, Stage
 
@@ -29,7 +29,6 @@ def execute(stage: Stage, *, variant: str | None = None) -> None:
         InputError: an input is missing, or a parameter or the variant is wrong.
         GateRefused: the stage trains and what it reads did not pass the gate.
     """
-    die_with_parent()
     content = load_params(Path("params.yaml"))
     _check_variant(stage, variant, content)
     values = stage_params(stage, content, variant)
@@ -45,6 +44,8 @@ def execute(stage: Stage, *, variant: str | None = None) -> None:
     ):
         named = {"variant": variant} if stage.takes_variant else {}
         stage.function(**reads, **writes, **values, **kept, **named)
+    for output in stage.writes.values():
+        forget_shards(Path(expand(output.path, stage, variant)))
 
 
 def variants(stage: Stage, content: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from tissuetrace.pipeline.hashing import digest, sha256_of_bytes
 
-__all__ = ["KEYS_FILE", "FreshShard", "ShardPlan", "plan_shards"]
+__all__ = ["KEYS_FILE", "FreshShard", "ShardPlan", "forget_shards", "plan_shards"]
 
 KEYS_FILE = "keys.json"
 REUSE = "TISSUETRACE_REUSE"
@@ -87,7 +87,11 @@ class ShardPlan:
             listed[name] = {"key": key, "files": sorted(files)}
         text = json.dumps(listed, indent=2, sort_keys=True)
         (self.output / KEYS_FILE).write_text(text + "\n", encoding="utf-8")
-        shutil.rmtree(self._home, ignore_errors=True)
+
+
+def forget_shards(final: Path) -> None:
+    """Remove what waits outside an output, once the output is in place."""
+    shutil.rmtree(_home_of(final), ignore_errors=True)
 
 
 def plan_shards(output: Path, inputs: Mapping[str, Sequence[str]], recipe: object) -> ShardPlan:
@@ -105,7 +109,7 @@ def plan_shards(output: Path, inputs: Mapping[str, Sequence[str]], recipe: objec
         The plan; make its `fresh` shards, then call `finish`.
     """
     final = output.parent.parent / output.name
-    home = _HOME / final.as_posix().replace("/", ".")
+    home = _home_of(final)
     keys = {name: _key(name, made_from, recipe) for name, made_from in inputs.items()}
     if os.environ.get(REUSE) == "0":
         shutil.rmtree(home, ignore_errors=True)
@@ -119,6 +123,10 @@ def plan_shards(output: Path, inputs: Mapping[str, Sequence[str]], recipe: objec
         if name not in cached and not (home / key).is_dir()
     ]
     return ShardPlan(output, keys, fresh, cached, home)
+
+
+def _home_of(final: Path) -> Path:
+    return _HOME / final.as_posix().replace("/", ".")
 
 
 def _key(name: str, made_from: Sequence[str], recipe: object) -> str:

@@ -16,6 +16,9 @@ __all__ = [
 ]
 
 
+_LIBC = ctypes.CDLL(None)  # here, since a forked child must not load a library
+
+
 def workers() -> int:
     """Return how many processes may work at once: `TISSUETRACE_WORKERS`, else every core.
 
@@ -68,6 +71,6 @@ def die_with_parent() -> None:
         return
     parent = os.getppid()
     pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    _LIBC.prctl(pr_set_pdeathsig, signal.SIGTERM)
     if os.getppid() != parent:  # it was gone before the signal was asked for
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,10 @@
 """What a killed `dvc` leaves half-written, and mending it: DVC writes these files in place."""
 
+import contextlib
+import fcntl
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["mend_dvc_files"]
@@ -10,23 +13,44 @@ __all__ = ["mend_dvc_files"]
 def mend_dvc_files(root: Path) -> list[str]:
     """Mend what the kill of an earlier `dvc` cut off in its own files.
 
-    A `dvc.lock` that is not readable loses its last entry, so that this one stage runs again; where
-    that does not make it readable (a conflict of a merge, say), it is left for DVC to complain of.
-    A list of who reads and writes what (`.dvc/tmp/rwlock`) that is no JSON is removed.
+    A `dvc.lock` that is not readable loses the entry that was cut, as it has lost those behind it:
+    these stages run again. Where that does not make it readable (a conflict of a merge, say), it is
+    left for DVC to complain of. A list of who reads and writes what (`.dvc/tmp/rwlock`) that is no
+    JSON is removed. Where another `dvc` is at work, nothing is touched.
 
     Args:
-        root: the project's folder, in which no other `dvc` runs.
+        root: the project's folder.
 
     Returns:
         One line for each file mended.
     """
+    with _dvc_lock(root / ".dvc/tmp/lock") as free:
+        return _mended(root) if free else []
+
+
+@contextlib.contextmanager
+def _dvc_lock(path: Path) -> Iterator[bool]:
+    """Hold DVC's own lock, if nobody else does."""
+    if not path.exists():
+        yield True
+        return
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _mended(root: Path) -> list[str]:
     lines = []
     lock = root / "dvc.lock"
     if lock.exists() and not _readable(content := lock.read_text(encoding="utf-8")):
         kept = _without_last_entry(content)
         if _readable(kept):
             _replace_text(lock, kept)
-            lines.append("dvc.lock was cut off by a kill: its last entry is dropped and runs again")
+            lines.append("dvc.lock was cut off by a kill: stages that it lost run again")
     held = root / ".dvc/tmp/rwlock"
     if held.exists() and not _is_json(held.read_text(encoding="utf-8")):
         held.unlink()

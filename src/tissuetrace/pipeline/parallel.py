@@ -1,8 +1,8 @@
 """The same function over many items, on many cores or machines, with the same bytes."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from tissuetrace.pipeline.errors import InputError
@@ -31,20 +31,28 @@ def parallel_map(
     Raises:
         InputError: a worker was killed, mostly for want of memory.
     """
-    import joblib
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-    from threadpoolctl import threadpool_limits
-
     work: Sequence[Item] = list(items)
-    count = max(1, min(workers(), len(work)))
     scheduler = os.environ.get("TISSUETRACE_DASK")
-    if count == 1 and not scheduler:
+    if scheduler:
+        return _on_machines(function, work, scheduler, title=title)
+    count = max(1, min(workers(), len(work)))
+    if count == 1:
+        from threadpoolctl import threadpool_limits
+
         with threadpool_limits(1):
             return [function(item) for item in work]
+    return _on_cores(function, work, count, title=title)
+
+
+def _on_cores(
+    function: Callable[[Item], Result], work: Sequence[Item], count: int, *, title: str
+) -> list[Result]:
+    import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
     try:
-        with _backend(scheduler):
-            run = joblib.Parallel(n_jobs=-1 if scheduler else count)
-            return list(run(joblib.delayed(_work)(function, item) for item in work))
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            return list(joblib.Parallel(count)(joblib.delayed(_work)(function, i) for i in work))
     except TerminatedWorkerError as problem:
         raise InputError(
             f"a worker of {count} was killed ({_cause(problem)})",
@@ -59,15 +67,11 @@ def _work(function: Callable[[Item], Result], item: Item) -> Result:
     return function(item)
 
 
-@contextlib.contextmanager
-def _backend(scheduler: str | None) -> Iterator[None]:
-    import joblib
-
-    if scheduler is None:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            yield
-        return
-    from distributed import Client
+def _on_machines(
+    function: Callable[[Item], Result], work: Sequence[Item], scheduler: str, *, title: str
+) -> list[Result]:
+    # not through joblib, whose backend waits for ever for a worker that died
+    from distributed import Client, KilledWorker
 
     try:
         client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]  # distributed has no types
@@ -77,8 +81,26 @@ def _backend(scheduler: str | None) -> Iterator[None]:
             where="TISSUETRACE_DASK",
             todo="Start one (dask scheduler), or unset the variable",
         ) from problem
-    with client, joblib.parallel_config(backend="dask"):
-        yield
+    with client:
+        calls = [partial(_work_in, os.getcwd(), function, item) for item in work]  # noqa: PTH109  # as sent
+        try:
+            found: list[Result] = client.gather([client.submit(call, pure=False) for call in calls])  # type: ignore[no-untyped-call]
+        except KilledWorker as problem:
+            raise InputError(
+                "a worker of the scheduler was killed, again and again, by the same item",
+                where=title,
+                todo="Mostly memory: give workers more of it, then run it again",
+            ) from problem
+    return found
+
+
+def _work_in(folder: str, function: Callable[[Item], Result], item: Item) -> Result:
+    """Do one item on another machine, whose workers may stand in any folder."""
+    from threadpoolctl import threadpool_limits
+
+    os.chdir(folder)
+    with threadpool_limits(1):
+        return function(item)
 
 
 def _cause(problem: BaseException) -> str:

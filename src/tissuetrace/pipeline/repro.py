@@ -1,18 +1,15 @@
 """`tissuetrace repro`: reproduce with DVC, record the runs, check the gates."""
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tissuetrace.pipeline.branches import reproduce_branch, run_branches
+from tissuetrace.pipeline.branches import Reproducer, run_branches
 from tissuetrace.pipeline.errors import GateRefused, InputError, ProjectError
-from tissuetrace.pipeline.exit_codes import EXIT_CODES_VARIABLE, read_exit_codes
-from tissuetrace.pipeline.machine import die_with_parent
+from tissuetrace.pipeline.exit_codes import read_exit_codes
 from tissuetrace.pipeline.mending import mend_dvc_files
 from tissuetrace.pipeline.stage import Stage
 from tissuetrace.pipeline.steps import steps_of
@@ -38,22 +35,13 @@ def reproduce(
     """
     for line in mend_dvc_files(root):
         sys.stderr.write(f"{line}\n")
-    environment = dvc_environment(root)
     with tempfile.TemporaryDirectory() as folder:
         codes = Path(folder)
+        engine = Reproducer(root, dvc_environment(root), codes)
         if jobs > 1:
-            branch = partial(reproduce_branch, root=root, environment=environment, codes=codes)
-            complete = not run_branches(steps_of(stages, content), jobs, branch)
+            complete = not run_branches(steps_of(stages, content), jobs, engine)
         else:
-            targets = [] if everything else [stage.dvc_name for stage in stages]
-            done = subprocess.run(
-                ["dvc", "repro", "--keep-going", *targets],
-                cwd=root,
-                env={**environment, EXIT_CODES_VARIABLE: str(codes / "all")},
-                check=False,
-                preexec_fn=die_with_parent,
-            )
-            complete = done.returncode == 0
+            complete = engine.reproduce_all([] if everything else [s.dvc_name for s in stages])
         failed = {code for file in codes.iterdir() for code in read_exit_codes(file).values()}
     return None if complete else _failure(failed)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tissuetrace.pipeline import machine
+from tissuetrace.pipeline.exit_codes import EXIT_CODES_VARIABLE
 from tissuetrace.pipeline.files import read_json, write_json
 from tissuetrace.pipeline.hashing import digest
 
@@ -187,7 +188,8 @@ def _lock_files() -> list[Path]:
 
 def _machine() -> dict[str, Any]:
     # addresses may hold a password, so only the names of the variables that are set
-    variables = sorted(name for name in os.environ if name.startswith("TISSUETRACE_"))
+    found = {name for name in os.environ if name.startswith("TISSUETRACE_")}
+    variables = sorted(found - {EXIT_CODES_VARIABLE})  # of one command, and no setting
     return {
         "device": machine.device(),
         "workers": machine.workers(),
