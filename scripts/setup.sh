@@ -20,6 +20,8 @@ choose_lock() {
     echo "$TORCH"
   elif [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
     echo cuda # the registry's own build, which is the CPU one on macOS
+  elif "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+    echo cuda # the CPU lock has no hash of torch for this Python
   elif "$VENV/bin/python" -m pip download -qq --disable-pip-version-check --no-deps \
     --dest "$VENV/wheels" ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
     "$(grep -o '^torch==[^ ]*' requirements/lock-cpu.txt)" 2>/dev/null; then
@@ -33,7 +35,7 @@ choose_lock() {
 lock=$(choose_lock)
 rm -rf "$VENV/wheels" "$VENV/torch.txt" "$VENV/torch.log"
 if [ "$lock" = cuda ] && [ "$TORCH" = auto ]; then
-  echo "setup: no CPU build of torch found, so the larger one of the registry is taken (TORCH_INDEX= adds an index)"
+  echo "setup: no CPU build of torch for this Python, so the larger one of the registry is taken (TORCH_INDEX= adds an index, PYTHON=python3.12 has one)"
 fi
 echo "setup: installing requirements/lock-$lock.txt with hashes into $VENV (minutes)"
 install "$lock"
