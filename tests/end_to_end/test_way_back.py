@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from project_tree import Tree
 
-from tissuetrace.studies.imc.wording import TRACE as OF_IMC
+from tissuetrace.studies.imc.wording import trace
 from tissuetrace.studies.leukemia.wording import TRACE as OF_LEUKEMIA
 
 pytestmark = pytest.mark.slow
@@ -37,4 +37,4 @@ def test_of_the_leukemia_page(lane_accepted: Tree) -> None:
 
 
 def test_of_the_imc_page(cohorts_accepted: Tree) -> None:
-    walked(cohorts_accepted, OF_IMC, "data/imc/fetch/files")
+    walked(cohorts_accepted, trace("breast"), "data/imc/fetch/files")

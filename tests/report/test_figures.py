@@ -18,6 +18,7 @@ from tissuetrace.report.figures import (
     draw_pairs,
     figure_style,
     grid_of_axes,
+    one_legend,
     save_figure,
 )
 
@@ -127,3 +128,34 @@ def test_a_dot_grows_with_its_items() -> None:
     dots: Any = ax.collections[-1]
     small, large = dots.get_sizes()
     assert small < large
+
+
+def test_one_legend_names_each_look_once_in_place_of_those_of_the_axes() -> None:
+    figure, axes = grid_of_axes(1, 2, height_in=2)
+    for ax in axes:
+        ax.plot([0, 1], [0, 1], label="line")
+        ax.legend()
+    axes[1].plot([0, 1], [1, 0], label="other")
+
+    one_legend(figure, axes)
+
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["line", "other"]
+    assert [ax.get_legend() for ax in axes] == [None, None]
+
+
+def test_without_a_name_there_is_no_legend() -> None:
+    figure, axes = grid_of_axes(1, 1, height_in=2)
+
+    one_legend(figure, axes)
+
+    assert figure.legends == []
+
+
+def test_rows_of_axes_may_differ_in_height() -> None:
+    figure, (upper, lower) = grid_of_axes(2, 1, height_in=4, heights=(3, 1))
+
+    figure.draw_without_rendering()
+
+    high, low = (ax.get_position().height for ax in (upper, lower))
+    assert high == pytest.approx(3 * low, rel=0.01)

@@ -1,6 +1,7 @@
 """The page: blocks in order, text escaped, nothing loaded."""
 
 import base64
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tissuetrace.report.pages import (
     Tile,
     render,
 )
-from tissuetrace.report.tables import Table, text
+from tissuetrace.report.tables import Table, interval, percent, text
 
 
 @pytest.fixture
@@ -96,3 +97,76 @@ def test_the_contents_lead_to_every_section(example: Page) -> None:
 
     assert '<a href="#all">All</a>' in html
     assert '<section id="all">' in html
+
+
+def test_a_figure_fits_the_screen_and_is_enlarged_without_a_script(example: Page) -> None:
+    html = render(example)
+
+    box = '<input type="checkbox" class="zoom" id="zoom-figure-dots" aria-label="Enlarge: Dots">'
+    assert box in html
+    assert html.count('<label for="zoom-figure-dots"><img ') == 1
+    assert '<label class="zoom-hint" for="zoom-figure-dots">' in html
+    assert set(re.findall(r"([^{}]*img) \{[^}]*width: 58rem", html)) == {
+        "\n  .zoom:checked ~ .picture img"
+    }
+    assert "<script" not in html
+    assert not re.search(r"img \{[^}]*min-width", html)
+
+
+def test_a_figure_is_dimmed_on_a_dark_page_and_its_colours_are_kept(example: Page) -> None:
+    html = render(example)
+
+    assert re.search(r"dark\) \{\s*\.picture \{ filter: brightness\(", html)
+    assert "invert(" not in html
+
+
+def widths_of(*cells: str) -> list[str]:
+    frame = pd.DataFrame({"what": cells})
+    table = Table(name="a", title="", caption="", frame=frame, columns=(text("what", "what"),))
+    return TableBlock(table).widths
+
+
+@pytest.mark.parametrize(
+    ("longest", "classes"),
+    [
+        ("CXCL10", "text short"),
+        ("unseen patients", "text"),
+        ("share of the searches that found", "text phrase"),
+        ("rise of the true level of cold patients under the strategy", "text sentence"),
+    ],
+)
+def test_a_column_of_words_is_as_wide_as_its_longest_cell_asks(longest: str, classes: str) -> None:
+    assert widths_of("a", longest, "b") == [classes]
+
+
+def test_a_table_without_a_row_has_a_class_a_column() -> None:
+    assert widths_of() == ["text short"]
+
+
+def test_a_number_may_stand_above_its_interval_and_nowhere_else_is_it_parted() -> None:
+    frame = pd.DataFrame({"x": [0.5], "x_low": [0.4], "x_high": [0.6], "said": ["one [1, 2]"]})
+    columns = (interval("x", "x"), percent("x", "share"), text("said", "said"))
+    block = TableBlock(Table(name="a", title="", caption="", frame=frame, columns=columns))
+
+    assert block.widths == ["number parted", "number", "text short"]
+    assert block.cells == [[("0.500", "[0.400, 0.600]"), ("50.0 %", ""), ("one [1, 2]", "")]]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words", "tag"),
+    [
+        (6, 0, "<table>"),
+        (7, 0, '<table class="dense">'),  # 140 characters
+        (5, 1, "<table>"),  # 100 and a sentence that is broken
+        (5, 2, '<table class="dense">'),
+    ],
+)
+def test_numbers_stand_above_their_intervals_where_lines_are_long(
+    example: Page, numbers: int, words: int, tag: str
+) -> None:
+    frame = pd.DataFrame({"x": [0.5], "x_low": [0.4], "x_high": [0.6], "said": ["word " * 20]})
+    columns = (*[interval("x", "x")] * numbers, *[text("said", "said")] * words)
+    table = Table(name="a", title="", caption="", frame=frame, columns=columns)
+    section = Section(anchor="all", title="All", blocks=[TableBlock(table)])
+
+    assert tag in render(replace(example, sections=[section]))

@@ -10,11 +10,15 @@ from tissuetrace.report.tables import (
     Column,
     Table,
     count,
+    filled,
+    general,
     interval,
     number,
+    p_value,
     percent,
     percent_interval,
     points,
+    scored,
     text,
     write_rows,
 )
@@ -38,6 +42,14 @@ MINUS = "\N{MINUS SIGN}"
         (interval("x", ""), {"x": 0.8, "x_low": NAN, "x_high": NAN}, "0.800"),
         (interval("x", ""), {"x": 0.0, "x_low": 0.0, "x_high": 0.0}, "0.000"),
         (percent_interval("x", ""), {"x": 0.8, "x_low": 0.7, "x_high": 1.0}, "80.0 [70.0, 100.0]"),
+        (general("x", ""), {"x": 100.0}, "100"),
+        (general("x", ""), {"x": -0.5}, f"{MINUS}0.5"),
+        (general("x", ""), {"x": NAN}, ABSENT),
+        (p_value("x", ""), {"x": 0.00049}, "< 0.001"),
+        (p_value("x", ""), {"x": 0.0}, "< 0.001"),
+        (p_value("x", ""), {"x": 0.001}, "0.001"),
+        (p_value("x", ""), {"x": 0.0625}, "0.062"),
+        (p_value("x", ""), {"x": NAN}, ABSENT),
         (text("x", ""), {"x": ""}, ABSENT),
         (text("x", ""), {"x": NAN}, ABSENT),
         (text("x", ""), {"x": "a"}, "a"),
@@ -45,6 +57,24 @@ MINUS = "\N{MINUS SIGN}"
 )
 def test_a_cell_is_shown_as(column: Column, row: dict[str, object], shown: str) -> None:
     assert column.show(row) == shown
+
+
+@pytest.mark.parametrize(
+    ("each", "shown"),
+    [("", "0.800 [0.700, 0.900]"), ("0.700; -0.900", f"0.800 (0.700; {MINUS}0.900)")],
+)
+def test_a_score_of_few_retrainings_shows_their_values(each: str, shown: str) -> None:
+    ends = {"x_low": NAN, "x_high": NAN} if each else {"x_low": 0.7, "x_high": 0.9}
+
+    assert scored("x", "").show({"x": 0.8, **ends, "x_each": each}) == shown
+
+
+def test_a_column_of_dashes_is_left_out_unless_there_is_no_row() -> None:
+    frame = pd.DataFrame({"a": ["", ""], "b": ["", "x"], "c": [NAN, NAN]})
+    columns = (text("a", "a"), text("b", "b"), number("c", "c"))
+
+    assert [one.title for one in filled(frame, columns)] == ["b"]
+    assert len(filled(frame.iloc[:0], columns)) == 3
 
 
 def example() -> Table:

@@ -13,6 +13,7 @@ from imc_effect_tables import FREE, write_effect, write_search
 
 from tissuetrace.pipeline.files import write_json, write_table
 from tissuetrace.pipeline.gate import Finding, Rule, seal
+from tissuetrace.report.tables import Table
 from tissuetrace.studies.imc.cohorts import Cohort, Markers
 from tissuetrace.studies.imc.decoy import Decoy
 from tissuetrace.studies.imc.effect import Effect
@@ -177,6 +178,37 @@ def read_outcome(cohorts: Mapping[str, Cohort] = COHORTS, **settings: Any) -> Ou
         patch.setattr(module, "_write", lambda outcome, _: kept.append(outcome))
         run_report(cohorts, **settings)
     return kept[0]
+
+
+def with_melanoma(outcome: Outcome, **changes: Any) -> Outcome:
+    """Return an outcome with other parts of one cohort."""
+    one = replace(outcome.cohorts["melanoma"], **changes)
+    return replace(outcome, cohorts={**outcome.cohorts, "melanoma": one})
+
+
+def table_of(outcome: Outcome, name: str) -> Table:
+    """Return one table of the page, without making the others."""
+    module, function = _TABLES[name]
+    made: Table = getattr(import_module(f"tissuetrace.studies.imc.{module}"), function)(outcome)
+    return made
+
+
+_TABLES = {
+    "agreements": ("search_summaries", "agreement_table"),
+    "claims": ("claims", "claim_table"),
+    "deviations": ("deviations", "deviation_table"),
+    "excluded_patients": ("patient_tables", "patient_table"),
+    "headline": ("findings", "headline_table"),
+    "leaks": ("findings", "leak_table"),
+    "recovery": ("robustness", "recovery_table"),
+    "searches": ("search_summaries", "search_table"),
+    "splits": ("findings", "scheme_table"),
+    "stability": ("search_summaries", "stability_table"),
+    "strategies": ("strategy_tables", "strategy_table"),
+    "strategy_channels": ("strategy_tables", "channel_table"),
+    "table_2_search": ("comparison", "search_setting_table"),
+    "trainings": ("trainings", "training_table"),
+}
 
 
 def _patches(cohort: str, rng: np.random.Generator) -> pd.DataFrame:

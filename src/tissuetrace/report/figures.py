@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = [
     "draw_pairs",
     "figure_style",
     "grid_of_axes",
+    "one_legend",
     "save_figure",
     "size_legend",
 ]
@@ -115,12 +117,49 @@ def figure_style() -> Iterator[None]:
 
 
 def grid_of_axes(
-    rows: int, columns: int, *, width_in: float = 7.2, height_in: float
+    rows: int,
+    columns: int,
+    *,
+    width_in: float = 7.2,
+    height_in: float,
+    heights: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure without any window, and its axes row by row."""
+    """Make a figure without any window, and its axes row by row.
+
+    Args:
+        rows: of axes.
+        columns: of axes.
+        width_in: of the figure, inches.
+        height_in: of the figure, inches.
+        heights: of the rows against each other; the same for all where none is given.
+    """
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False, height_ratios=heights)
     return figure, list(axes.flat)
+
+
+def one_legend(figure: Figure, axes: Sequence[Axes], *, columns: int | None = None) -> None:
+    """Put one legend above all axes, each name once, in place of their own.
+
+    Args:
+        figure: of the axes.
+        axes: whose labelled lines and areas are told.
+        columns: names in a line; all of them where none is given.
+    """
+    named: dict[str, Any] = {}
+    for ax in axes:
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
+        own = ax.get_legend()
+        if own is not None:
+            own.remove()
+    if named:
+        figure.legend(
+            list(named.values()),
+            list(named),
+            loc="outside upper center",
+            ncols=columns or len(named),
+        )
 
 
 def save_figure(figure: Figure, path: Path, *, note: str) -> None:

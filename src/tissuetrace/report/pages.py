@@ -1,6 +1,7 @@
 """One HTML page that holds all it shows: style, tables and figures, and loads nothing."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -22,6 +23,12 @@ __all__ = [
     "render",
     "table_blocks",
 ]
+
+# Characters of the longest cell of words: up to the first it is not broken, above the last it is
+# running text.
+_SHORT, _PHRASE, _SENTENCE = 12, 16, 40
+# Characters that fit beside each other at 1280 px, and into which long words can be broken.
+_LINE, _WORDS = 130, 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,38 @@ class TableBlock:
     def anchor(self) -> str:
         """Target of a link within the page."""
         return f"table-{self.table.name}"
+
+    @property
+    def cells(self) -> list[list[tuple[str, str]]]:
+        """Every row, each cell as what may stand alone in a line and what follows it in brackets.
+
+        Words are not parted.
+        """
+        kinds = [column.kind for column in self.table.columns]
+        return [
+            [_parted(kind, cell) for kind, cell in zip(kinds, row, strict=True)]
+            for row in self.table.shown
+        ]
+
+    @property
+    def widths(self) -> list[str]:
+        """Classes of each column: its kind, and what its longest cell asks of its width."""
+        return [f"{kind} {_width(kind, cells)}".strip() for kind, cells in self._columns]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the lines are too long for a wide screen, unless numbers stand above brackets."""
+        line = 0
+        for column, (kind, cells) in zip(self.table.columns, self._columns, strict=True):
+            longest = max((len(cell) for cell in cells), default=0)
+            heading = max((len(word) for word in column.title.split()), default=0)
+            line += max(heading, min(longest, _WORDS) if kind == "text" else longest)
+        return line > _LINE
+
+    @property
+    def _columns(self) -> list[tuple[str, Sequence[str]]]:
+        columns = list(zip(*self.table.shown, strict=True)) or [()] * len(self.table.columns)
+        return list(zip([column.kind for column in self.table.columns], columns, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +202,23 @@ def render(page: Page) -> str:
     # our own style sheet, in which an escaped quote would break
     style = Markup(_resource("page.css"))  # noqa: S704  # shipped with the package
     return template.render(page=page, style=style)
+
+
+def _parted(kind: str, cell: str) -> tuple[str, str]:
+    bracket = re.search(r" [\[(]", cell) if kind != "text" else None
+    return (cell[: bracket.start()], cell[bracket.start() + 1 :]) if bracket else (cell, "")
+
+
+def _width(kind: str, cells: Sequence[str]) -> str:
+    """Say where the cells of a column may be broken: before brackets, or between many words."""
+    if kind != "text":
+        return "parted" if any(_parted(kind, cell)[1] for cell in cells) else ""
+    longest = max((len(cell) for cell in cells), default=0)
+    if longest <= _SHORT:
+        return "short"
+    if longest <= _PHRASE:
+        return ""
+    return "phrase" if longest <= _SENTENCE else "sentence"
 
 
 def _resource(name: str) -> str:

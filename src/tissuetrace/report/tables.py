@@ -1,7 +1,7 @@
 """Tables for a person to read and for a program to load: the same rows, shown and raw."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,18 @@ if TYPE_CHECKING:
 __all__ = [
     "ABSENT",
     "Column",
+    "Row",
     "Table",
     "count",
+    "filled",
+    "general",
     "interval",
     "number",
+    "p_value",
     "percent",
     "percent_interval",
     "points",
+    "scored",
     "text",
     "write_rows",
 ]
@@ -27,6 +32,7 @@ ABSENT = "–"  # noqa: RUF001  # the dash that stands for an empty cell in prin
 _MINUS = "−"  # noqa: RUF001  # as wide as the plus sign, so that columns of both align
 
 _NO_WIDTH = 1e-9
+_LEAST_P = 0.001  # below it a p value is shown as a bound
 
 Row = Mapping[str, Any]
 
@@ -67,11 +73,7 @@ class Table:
     @property
     def shown(self) -> list[list[str]]:
         """Cells of every row, as text."""
-        rows: list[Row] = [
-            {str(key): value for key, value in row.items()}
-            for row in self.frame.to_dict(orient="records")
-        ]
-        return [[column.show(row) for column in self.columns] for row in rows]
+        return [[column.show(row) for column in self.columns] for row in _rows(self.frame)]
 
 
 def write_rows(table: Table, folder: Path, *, origin: str) -> Path:
@@ -91,6 +93,14 @@ def write_rows(table: Table, folder: Path, *, origin: str) -> Path:
     return path
 
 
+def filled(frame: "pd.DataFrame", columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Leave out the columns that have a dash in every row; without any row all stay."""
+    rows = _rows(frame)
+    if not rows:
+        return tuple(columns)
+    return tuple(one for one in columns if any(one.show(row) != ABSENT for row in rows))
+
+
 def text(key: str, title: str) -> Column:
     """Show a column of words."""
     return Column(title=title, show=lambda row: _words(row[key]), kind="text")
@@ -104,6 +114,19 @@ def count(key: str, title: str) -> Column:
 def number(key: str, title: str, *, digits: int = 3) -> Column:
     """Show a number with fixed digits."""
     return Column(title=title, show=lambda row: _shown(row[key], f"{{:z.{digits}f}}"))
+
+
+def general(key: str, title: str) -> Column:
+    """Show numbers as short as they are: 100, 0.1, 6."""
+    return Column(title=title, show=lambda row: _shown(row[key], "{:g}"))
+
+
+def p_value(key: str, title: str) -> Column:
+    """Show a p value with three digits, or that it is below 0.001: none is 0."""
+    return Column(
+        title=title,
+        show=lambda row: f"< {_LEAST_P}" if row[key] < _LEAST_P else _shown(row[key], "{:.3f}"),
+    )
 
 
 def percent(key: str, title: str, *, digits: int = 1) -> Column:
@@ -126,10 +149,27 @@ def interval(key: str, title: str, *, digits: int = 3) -> Column:
     return Column(title=title, show=lambda row: _with_interval(row, key, shape, scale=1))
 
 
+def scored(key: str, title: str) -> Column:
+    """Show `key` with its interval, or with the values behind it where `key_each` has them."""
+    plain = interval(key, title)
+
+    def show(row: Row) -> str:
+        each = str(row[f"{key}_each"] or "")
+        return f"{plain.show(row)} ({each})".replace("-", _MINUS) if each else plain.show(row)
+
+    return Column(title=title, show=show)
+
+
 def percent_interval(key: str, title: str, *, digits: int = 1) -> Column:
     """Show the share `key` and its interval as percentages."""
     shape = f"{{:z.{digits}f}}"
     return Column(title=title, show=lambda row: _with_interval(row, key, shape, scale=100))
+
+
+def _rows(frame: "pd.DataFrame") -> list[Row]:
+    return [
+        {str(key): value for key, value in row.items()} for row in frame.to_dict(orient="records")
+    ]
 
 
 def _with_interval(row: Row, key: str, shape: str, *, scale: float) -> str:

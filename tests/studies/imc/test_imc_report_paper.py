@@ -48,6 +48,7 @@ def test_the_mcc_of_breast_is_out_of_reach_at_its_own_threshold_alone() -> None:
     assert "√(0.75 · 0.21) = 0.40" in said("b")
     assert "√(0.88 · 0.32) = 0.53" in said("b")
     assert "breast MLP 0.50; breast CNN 0.68" in said("b")
+    assert "values cannot stem from p = 0.8; they fit p = 0.5." in said("b")
 
 
 def test_the_f1_of_the_melanoma_cnn_is_the_only_one_out_of_reach() -> None:

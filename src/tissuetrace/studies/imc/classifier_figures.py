@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tissuetrace.report import figures, maps
-from tissuetrace.report.figures import LOOKS, Illustration, Spread, grid_of_axes
+from tissuetrace.report.figures import LOOKS, Illustration, Spread, grid_of_axes, one_legend
 from tissuetrace.stats.retrainings import mean_interval
 from tissuetrace.studies.imc.outcome import MODEL_NAMES, SCHEME_NAMES, CohortOutcome, Outcome
 
@@ -19,6 +19,7 @@ _SHOWN = 12  # cores of a cohort in Fig. 3A
 _PER_LINE = 6
 _HALF = 0.5
 _DECOYS = ("none", "marginal", "matched")
+_WIDTH_IN = 7.2
 
 
 def classifier_figures(outcome: Outcome) -> list[Illustration]:
@@ -69,33 +70,49 @@ def agreement(shares: pd.DataFrame) -> tuple[float, float]:
 
 def _leaks(outcome: Outcome) -> Illustration:
     cohorts = list(outcome.cohorts.values())
-    quantities = (("gain", "gain in AUC", 0.03), ("swap_auc", "content swapped, AUC", 0.5))
+    quantities = (
+        ("gain", "gain in AUC from the erased area", (-1.0, 0.03)),
+        ("swap_auc", "AUC after contents were swapped", (0.45, 0.55)),
+    )
 
     def draw() -> "Figure":
-        figure, axes = grid_of_axes(len(cohorts), 2, height_in=0.5 + 2.0 * len(cohorts))
-        for place, one in enumerate(cohorts):
-            for (quantity, label, bound), ax in zip(quantities, axes[2 * place :], strict=False):
+        figure, axes = grid_of_axes(len(cohorts), 2, height_in=0.9 + 1.75 * len(cohorts))
+        for column, (quantity, label, allowed) in enumerate(quantities):
+            for one, ax in zip(cohorts, axes[column::2], strict=True):
                 pairs = {
                     name: _probe(one, quantity, mean)
                     for mean, name in (("retained", "retained area"), ("full", "full area"))
                 }
-                figures.draw_pairs([f"decoys: {name}" for name in _DECOYS], pairs, ax=ax)
-                ax.axvline(bound, color="black", linewidth=0.8, linestyle=":")
-                ax.set(xlabel=f"{one.name}: {label}")
+                names = [f"decoys: {name}" for name in _DECOYS] if column == 0 else [""] * 3
+                figures.draw_pairs(names, pairs, ax=ax)
+                reach = ax.get_xlim()
+                ax.axvspan(*allowed, color="0.92", zorder=0, label="allowed by the gate")
+                ax.set(xlabel=label, title=one.name, xlim=reach)
+            _same_ends(axes[column::2], "x")
+        one_legend(figure, axes)
         return figure
 
+    chosen = outcome.settings
     return Illustration(
         name="leaks",
         title="What the erased area gives away",
         caption=(
-            "Left: AUC that erased share and count of holes add to the features; dotted, the "
-            "gate's bound of 0.03. Right: AUC after contents are permuted among patches; dotted, "
-            "0.5. Mean over patient splits with its 95 % interval (t). "
+            "Left: AUC that erased share and count of holes add to the features. Right: AUC after "
+            "contents are permuted among patches. Gray: what the gate allows (up to 0.03; 0.45 to "
+            f"0.55) the configured decoys, {chosen.decoy.kind}, and mean, {chosen.patch.mean} "
+            "area. Mean over patient splits with its 95 % interval (t). "
             f"{outcome.counted()} {outcome.note}"
         ),
         alternative="Gain in AUC and AUC after swapping, for three kinds of decoys and two means.",
         draw=draw,
     )
+
+
+def _same_ends(axes: list[Any], side: str) -> None:
+    """Give axes the ends that hold what each of them shows."""
+    ends = np.array([getattr(ax, f"get_{side}lim")() for ax in axes])
+    for ax in axes:
+        ax.set(**{f"{side}lim": (ends[:, 0].min(), ends[:, 1].max())})
 
 
 def _probe(one: CohortOutcome, quantity: str, mean: str) -> Spread:
@@ -117,39 +134,54 @@ def _maps(outcome: Outcome, one: CohortOutcome) -> Illustration:
     places = np.linspace(0, len(shares) - 1, min(_SHOWN, len(shares))).round().astype(int)
     shown = [str(shares.index[place]) for place in places]
     drawn = {name: table[table["image"] == name] for name in shown}
-    lines = max(1, -(-len(shown) // _PER_LINE))
+    lines, names = _lines_of_maps(one, drawn)
 
     def draw() -> "Figure":
-        figure, axes = grid_of_axes(1, 2, height_in=0.7 + 0.72 * lines)
-        for column, title, ax in zip(
-            ("label", "called"), ("true", "MLP at 0.5"), axes, strict=True
-        ):
-            pictures = [
-                maps.Map(
-                    title=f"core {one.core_numbers[name]}",
-                    values=_laid(part, part[column].to_numpy(dtype=np.float64)),
-                )
-                for name, part in drawn.items()
-            ]
-            if pictures:
-                maps.draw_maps(pictures, columns=_PER_LINE, ax=ax)
-            ax.set_axis_off()
-            ax.set_title(title)
+        height, width = maps.map_canvas(lines) if lines else (1, 4)
+        figure, (ax,) = grid_of_axes(1, 1, height_in=0.75 + 0.96 * _WIDTH_IN * height / width)
+        ax.set_axis_off()
+        if lines:
+            shades = maps.draw_maps(lines, names=names, ax=ax)
+            key = maps.key_of(
+                shades, {"T cells": 1.0, "none": 0.0}, empty="no patch, or in no test set"
+            )
+            square = f"One square: a patch of {outcome.settings.patch.size_um:g} µm"
+            figure.legend(handles=key, title=square, loc="outside upper center", ncols=3)
         return figure
 
     return Illustration(
         name=f"figure_3a_maps_{one.name}",
-        title=f"Figure 3A, {one.name}: patches with T cells, true and predicted",
+        title=f"Figure 3A, {one.name}: patches with T cells, labelled and predicted",
         caption=(
-            "Dark: with T cells; bright: without; gray: no patch, or in no test set. "
             f"{len(shown)} of {len(shares)} tested cores, evenly from the emptiest to the fullest, "
-            f"n = {sum(len(part) for part in drawn.values()):,} patches. The MLP's call: mean "
-            "probability over the retrainings that had never seen the patient, at least 0.5. "
-            f"{outcome.note}"
+            f"n = {sum(len(part) for part in drawn.values()):,} patches. Labelled: T cells by the "
+            "markers. Predicted: mean probability of the MLP over the retrainings that had never "
+            f"seen the patient, at least 0.5. {outcome.note}"
         ),
         alternative="Maps of cores: patches with T cells, as labelled and as predicted.",
         draw=draw,
     )
+
+
+def _lines_of_maps(
+    one: CohortOutcome, drawn: dict[str, pd.DataFrame]
+) -> tuple[list[list[maps.Map]], list[str]]:
+    """Return maps in lines, each line of labels above the line of predictions, with their names."""
+    lines, names = [], []
+    cores = list(drawn)
+    for start in range(0, len(cores), _PER_LINE):
+        for column, name in (("label", "labelled"), ("called", "predicted")):
+            lines.append(
+                [
+                    maps.Map(
+                        title=f"core {one.core_numbers[core]}",
+                        values=_laid(drawn[core], drawn[core][column].to_numpy(dtype=np.float64)),
+                    )
+                    for core in cores[start : start + _PER_LINE]
+                ]
+            )
+            names.append(name)
+    return lines, names
 
 
 def _laid(part: pd.DataFrame, values: np.ndarray) -> np.ndarray:
@@ -174,11 +206,12 @@ def _shares(outcome: Outcome) -> Illustration:
             maps.draw_scatter(actual, predicted, ax=ax)
             r, rmse = told[name, scheme]
             ax.set(
-                xlabel="true share of positive patches (%)",
-                ylabel="predicted (%)",
+                xlabel="labelled share (%)",
+                ylabel="predicted share (%)",
                 title=f"{name}, {SCHEME_NAMES[scheme]}",
             )
-            ax.text(0.04, 0.96, _said(r, rmse), transform=ax.transAxes, va="top", fontsize=8)
+            ax.text(0.04, 0.97, _said(r, rmse), transform=ax.transAxes, va="top")
+            ax.text(0.97, 0.04, "dotted: both alike", transform=ax.transAxes, ha="right", size=8)
         return figure
 
     counted = "; ".join(
@@ -187,13 +220,12 @@ def _shares(outcome: Outcome) -> Illustration:
     )
     return Illustration(
         name="figure_3b_shares",
-        title="Figure 3B: predicted against true infiltration of each core",
+        title="Figure 3B: predicted against labelled infiltration of each core",
         caption=(
             "Share of tissue patches with T cells, one dot a core; MLP at 0.5, mean over the "
-            f"retrainings in whose test set its patches lie. Dotted: the diagonal. {counted}. "
-            f"{outcome.note}"
+            f"retrainings in whose test set its patches lie. {counted}. {outcome.note}"
         ),
-        alternative="Predicted against true share of positive patches, one dot a core.",
+        alternative="Predicted against labelled share of positive patches, one dot a core.",
         draw=draw,
     )
 
@@ -208,18 +240,20 @@ def _trainings(outcome: Outcome) -> Illustration:
     cohorts = list(outcome.cohorts.values())
 
     def draw() -> "Figure":
-        figure, axes = grid_of_axes(1, len(cohorts), height_in=2.9)
+        figure, axes = grid_of_axes(1, len(cohorts), height_in=3.1)
         for one, ax in zip(cohorts, axes, strict=True):
             _draw_history(one.histories, ax)
             ax.set(xlabel="epoch", ylabel="validation MCC at 0.5", title=one.name)
+        _same_ends(axes, "y")
+        one_legend(figure, axes)
         return figure
 
     return Illustration(
         name="trainings",
         title="Validation over the epochs",
         caption=(
-            "One thin line a retraining on unseen patients, the epoch with the highest value is "
-            f"kept. {outcome.note}"
+            "One thin line a retraining on unseen patients; dot: the epoch with the highest value, "
+            f"which is kept. {outcome.note}"
         ),
         alternative="Validation MCC against epoch, one line a retraining.",
         draw=draw,
@@ -238,7 +272,8 @@ def _draw_history(histories: pd.DataFrame, ax: Any) -> None:  # noqa: ANN401  # 
                 color=look.color,
                 linewidth=0.9,
                 alpha=0.8,
+                marker=look.marker,
+                markersize=4,
+                markevery=[int(np.nan_to_num(run["validation_mcc"].to_numpy()).argmax())],
                 label=MODEL_NAMES[model] if place == 0 else None,
             )
-    if len(table):
-        ax.legend(loc="lower right")

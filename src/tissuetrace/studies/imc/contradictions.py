@@ -203,6 +203,7 @@ def _both_reached() -> Contradiction:
 def _impossible_mcc() -> Contradiction:
     rows = [_bound_row(*key) for key in _settings()]
     broken = [row for row in rows if row["mcc_fits"] != "fits"]
+    at_half = [row for row in rows if row["threshold"] == 0.5]  # noqa: PLR2004  # Table 3
     said = "; ".join(
         f"{_name(row)}: √({row['precision']:.2f} · {row['recall']:.2f}) = {row['bound']:.2f} at "
         f"p = {row['threshold']:g}"
@@ -210,10 +211,12 @@ def _impossible_mcc() -> Contradiction:
     )
     fitting = "; ".join(
         f"{_name(row)} {row['bound']:.2f}"
-        for row in rows
-        if row["threshold"] == 0.5 and _name(row) in {_name(one) for one in broken}  # noqa: PLR2004  # Table 3
+        for row in at_half
+        if _name(row) in {_name(one) for one in broken}
     )
     printed = ", ".join(f"{_name(row)} {row['mcc']:.2f}" for row in broken)
+    half_fits = all(row["mcc_fits"] == "fits" for row in at_half)
+    fit = "; they fit p = 0.5" if half_fits else ""
     return Contradiction(
         letter="b",
         title="Matthews correlation at p = 0.8",
@@ -221,7 +224,9 @@ def _impossible_mcc() -> Contradiction:
         other=(
             f"MCC² ≤ P·R holds for every MCC above 0; {said}. At p = 0.5 the bounds are {fitting}."
         ),
-        consequence="The printed values can stem from p = 0.5 only. Our MCC is printed at both.",
+        consequence=(
+            f"The printed values cannot stem from p = 0.8{fit}. Our MCC is printed at both."
+        ),
     )
 
 

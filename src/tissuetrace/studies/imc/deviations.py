@@ -1,9 +1,12 @@
 """Every place where we do otherwise than the paper, or choose where it can be read in two ways."""
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
 from tissuetrace.report.tables import Table, text
 from tissuetrace.studies.imc.outcome import Outcome
+from tissuetrace.studies.imc.paper import MEASURED
 
 __all__ = ["deviation_table"]
 
@@ -14,8 +17,11 @@ _MEANS = {
     "full": "over the full area, the hole as 0 (the literal text; leaks)",
 }
 _DECOYS = {
-    "matched": "matched: every patch without T cells takes the hole of a near one with them",
-    "marginal": "marginal: the hole of any patch with T cells",
+    "matched": (
+        "matched: every patch without T cells also loses the hole of one of the {nearest} patches "
+        "with them that are nearest in channel means, not in space"
+    ),
+    "marginal": "marginal: every patch without T cells also loses the hole of any one with them",
     "none": "none, as in the paper (leaks)",
 }
 _POOLS = {
@@ -81,10 +87,10 @@ def _of_patches(outcome: Outcome) -> list[_Row]:
             "imc.patch.radius_um",
         ),
         ("mean of a patch", "not said", _MEANS[patch.mean], "imc.patch.mean"),
-        ("decoys", "none", _DECOYS[decoy.kind], "imc.decoy.kind"),
+        ("decoys", "none", _DECOYS[decoy.kind].format(nearest=decoy.nearest), "imc.decoy.kind"),
         (
             "unit of the split",
-            "the words allow patients and patches",
+            "the words allow patients or patches",
             (
                 f"both; the headline is by patients; {shares} %, drawn again until each split has "
                 f"{split.least} of both labels"
@@ -92,7 +98,38 @@ def _of_patches(outcome: Outcome) -> list[_Row]:
             "imc.split",
         ),
         ("tumour patch", "on the tumour mask", "more than 50 % in it", "imc.cohorts"),
+        *_of_channels(outcome),
     ]
+
+
+def _of_channels(outcome: Outcome) -> list[_Row]:
+    """Return what the models see and what the search may change, by cohort."""
+    measured = " and ".join(f"{count} ({name})" for name, count in MEASURED.items())
+    return [
+        (
+            "channels that the models see",
+            f"of {measured} that were measured; which, is not said",
+            _channels({one.name: one.settings.predictors for one in outcome.cohorts.values()}),
+            "imc.cohorts",
+        ),
+        (
+            "channels that may change",
+            "chemokines",
+            _channels({one.name: one.settings.free for one in outcome.cohorts.values()}),
+            "imc.cohorts",
+        ),
+    ]
+
+
+def _channels(of_cohorts: Mapping[str, Sequence[str]]) -> str:
+    """List channels by cohort, once where cohorts have the same."""
+    named: dict[tuple[str, ...], list[str]] = {}
+    for cohort, channels in of_cohorts.items():
+        named.setdefault(tuple(channels), []).append(cohort)
+    return "; ".join(
+        f"{len(channels)} ({' and '.join(cohorts)}): {', '.join(channels) or 'none'}"
+        for channels, cohorts in named.items()
+    )
 
 
 def _of_models(outcome: Outcome) -> list[_Row]:
@@ -131,7 +168,7 @@ def _of_search(outcome: Outcome) -> list[_Row]:
     used = outcome.settings.perturb
     c = "starts at c and is searched as in the library" if used.c_steps == "library" else "fixed"
     rule = {
-        "improved": "the library's recurrence with a step below 1/(2(1+θ)), then polished",
+        "improved": "the library's recurrence with a rate of at most 1/(2(1+θ)), then polished",
         "cfproto": "the library's recurrence",
     }[used.rule]
     return [
@@ -159,7 +196,7 @@ def _of_search(outcome: Outcome) -> list[_Row]:
         (
             "steps",
             "not said",
-            f"{used.rounds} rounds of {used.steps}, learning rate {used.lr:g}",
+            f"{used.rounds} rounds of {used.steps}, learning rate {outcome.settings.rate_in_words}",
             "imc.perturb.lr, .steps, .rounds",
         ),
     ]

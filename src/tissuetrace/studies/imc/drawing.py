@@ -11,7 +11,7 @@ from numpy import ndarray
 from numpy.random import Generator
 from scipy import ndimage
 
-from tissuetrace.studies.imc.truth import CHEMOKINES, EFFECT, FUNCTIONAL, SIGNS, SLOPE
+from tissuetrace.studies.imc.truth import CHEMOKINES, EFFECT, FOLLOWS, FUNCTIONAL, SIGNS, SLOPE
 
 __all__ = ["CONTROL", "MARKERS", "Core", "draw_core", "draw_fields", "patient_offsets", "squares"]
 
@@ -21,9 +21,8 @@ _TUMOUR = "tumour"  # field and channel of tumour cells, which cohorts name diff
 _REST = ("Vimentin", "SMA", "CD31", "CD68", "HLADR", "CD45", "DNA")
 FIELDS = (*CHEMOKINES, _TUMOUR, *_REST)
 _CHANNELS = (*CHEMOKINES, CONTROL, _TUMOUR, *_REST, *MARKERS)
-# A null that goes along with a causal channel, .6 of it and .8 of its own, the patient's offset
+# What a null that follows a causal channel has of it, and of its own, the patient's offset
 # included: so Eq. 1's own minimiser is drawn to it, which the lane has to withstand.
-_FOLLOWS = {"CXCL13": "CXCL9", "CCL22": "CCL19"}
 _SHARED, _OWN = 0.6, 0.8
 
 _SHIFT, _CAUSAL_SD, _OTHER_SD, _CORE_SD = 0.54, 0.5, 0.25, 0.2  # of a field's offsets
@@ -173,7 +172,7 @@ def _fields(
     """Return every field by its name."""
     pairs = zip(FIELDS, offsets, noise, strict=True)
     fields = {name: offset + own for name, offset, own in pairs}
-    for name, leader in _FOLLOWS.items():
+    for name, leader in FOLLOWS.items():
         fields[name] = _SHARED * fields[leader] + _OWN * fields[name]
     return fields
 

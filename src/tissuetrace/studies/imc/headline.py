@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tissuetrace.studies.imc.outcome import CohortOutcome
 
-__all__ = ["MEANINGS", "cohort_numbers", "found_rate", "headline_numbers"]
+__all__ = ["MEANINGS", "SHARES", "cohort_numbers", "found_rate", "headline_numbers"]
 
 # Seven a cohort, so that two cohorts stay below fifteen.
 MEANINGS = {
     "auc": "AUC, unseen patients",
-    "auc_gap": "AUC that a random split adds",
+    "auc_gap": "AUC that a split by random patches adds",
     "mcc": "MCC at 0.5, unseen patients",
-    "found": "share of searches with a counterfactual",
-    "level_before": "infiltration of the excluded, before",
-    "level_after": "infiltration of the excluded, after",
-    "leak_gain": "AUC that the erased area adds",
+    "found": "searches that found a counterfactual",
+    "level_before": "infiltration of immune-excluded patients, before",
+    "level_after": "infiltration of immune-excluded patients, under the strategy",
+    "leak_gain": "AUC that knowing the erased area adds",
 }
+SHARES = frozenset({"found", "level_before", "level_after"})  # shown as percentages
 
 _NAN = float("nan")
 

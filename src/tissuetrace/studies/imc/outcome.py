@@ -1,11 +1,13 @@
 """All that the report tells of, read once; tables, figures and sentences take it from here."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tissuetrace.stats.retrainings import MeanInterval
 from tissuetrace.studies.imc.cohorts import SCHEMES, Cohort
+from tissuetrace.studies.imc.shown_scores import NO_SCORE, Score, range_of, shown_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +28,6 @@ __all__ = [
     "CohortOutcome",
     "Outcome",
     "Settings",
-    "in_columns",
 ]
 
 MODEL_NAMES = {"mlp": "MLP", "cnn": "CNN"}
@@ -36,7 +37,7 @@ SCHEME_NAMES = {
     "random-patient": "difference of the two",
 }
 
-_NAN = float("nan")
+_PAIR = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,31 +96,33 @@ class CohortOutcome:
 
     def score(
         self, metric: str, *, model: str, scheme: str, threshold: float, split: str = "test"
-    ) -> MeanInterval:
+    ) -> Score:
         """Look one score up; an AUC has no threshold, so any finds it.
 
         The scheme random-patient is the difference of the two.
         """
         rows = self._rows(metric, model=model, scheme=scheme, threshold=threshold, split=split)
         if rows.empty:
-            return MeanInterval(_NAN, _NAN, _NAN, 0)
+            return NO_SCORE
         row = rows.iloc[0]
-        value, low, high = (float(row[name]) for name in ("value", "low", "high"))
-        return MeanInterval(value, low, high, int(row["retrainings"]))
+        value, low, high, first = (float(row[name]) for name in ("value", "low", "high", "first"))
+        found = MeanInterval(value, low, high, int(row["retrainings"]))
+        # of two, the mean and the first tell the second
+        told = found.retrainings == _PAIR and math.isfinite(first + value)
+        pair = (first, 2 * value - first) if told else ()
+        return shown_score(found, each=pair, within=range_of(metric, scheme=scheme))
 
-    def over_patients(
-        self, metric: str, *, model: str, scheme: str, threshold: float
-    ) -> MeanInterval:
+    def over_patients(self, metric: str, *, model: str, scheme: str, threshold: float) -> Score:
         """Return a score of the first retraining on test with its interval over patients.
 
         `retrainings` then counts patients. NaN where nothing was scored.
         """
         rows = self._rows(metric, model=model, scheme=scheme, threshold=threshold, split="test")
         if rows.empty:
-            return MeanInterval(_NAN, _NAN, _NAN, 0)
+            return NO_SCORE
         row = rows.iloc[0]
         value, low, high = (float(row[name]) for name in ("first", "subject_low", "subject_high"))
-        return MeanInterval(value, low, high, int(row["subjects"]))
+        return Score(value=value, low=low, high=high, retrainings=int(row["subjects"]))
 
     @property
     def patient_numbers(self) -> dict[str, int]:
@@ -173,6 +176,25 @@ class Settings:
     perturb: "Perturb"
     effect: "Effect"
 
+    @property
+    def rate(self) -> float:
+        """Learning rate that the search begins with."""
+        used = self.perturb
+        return min(used.lr, self._steady) if used.rule == "improved" else used.lr
+
+    @property
+    def rate_in_words(self) -> str:
+        """The same, beside what was set where that is another."""
+        set_to = f"{self.perturb.lr:g}"
+        if self.rate == self.perturb.lr:
+            return f"{set_to} as set"
+        return f"{self.rate:.3g}: {set_to} as set, capped at 1/(2(1+θ))"
+
+    @property
+    def _steady(self) -> float:
+        """Rate above which steps along the prototype's penalty oscillate."""
+        return 1 / (2 * (1 + self.perturb.theta))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -221,10 +243,10 @@ class Outcome:
 
     def score(
         self, cohort: str, metric: str, *, model: str, scheme: str, threshold: float
-    ) -> MeanInterval:
+    ) -> Score:
         """Look one score on test up; NaN for a cohort that is not there."""
         if cohort not in self.cohorts:
-            return MeanInterval(_NAN, _NAN, _NAN, 0)
+            return NO_SCORE
         found = self.cohorts[cohort]
         return found.score(metric, model=model, scheme=scheme, threshold=threshold)
 
@@ -251,14 +273,7 @@ class Outcome:
         """Say what the brackets of a score tell, for a caption."""
         return (
             "Brackets: 95 % interval of the mean over retrainings, each with its own split (t with "
-            "n − 1 degrees of freedom); it holds the chance of split and training."  # noqa: RUF001  # a minus sign
+            "n − 1 degrees of freedom), cut at the range of the score; it holds the chance of "  # noqa: RUF001  # a minus sign
+            "split and training. Of fewer than three retrainings the values stand in parentheses "
+            "in place of an interval."
         )
-
-
-def in_columns(found: Mapping[str, MeanInterval]) -> dict[str, float]:
-    """Spread named scores over the columns `name`, `name_low` and `name_high`."""
-    return {
-        f"{name}{ending}": value
-        for name, one in found.items()
-        for ending, value in (("", one.value), ("_low", one.low), ("_high", one.high))
-    }

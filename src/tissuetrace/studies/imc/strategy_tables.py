@@ -1,25 +1,41 @@
-"""Our own tables of the perturbations: the strategy, what it does, whom it helps."""
+"""Our own tables of the perturbations: the strategy, and what it and its parts do."""
 
 from typing import Any
 
 import pandas as pd
 
 from tissuetrace.report.tables import (
+    ABSENT,
+    Column,
     Table,
     count,
-    number,
+    filled,
+    p_value,
     percent,
     percent_interval,
+    points,
     text,
 )
+from tissuetrace.studies.imc.effect_levels import (
+    core_levels,
+    excluded_count,
+    excluded_levels,
+    level_summary,
+    mean_over_retrainings,
+    unseen_rows,
+)
+from tissuetrace.studies.imc.known_answer import calls, false_mark, listed, nulls_at
 from tissuetrace.studies.imc.outcome import CohortOutcome, Outcome
 from tissuetrace.studies.imc.paper import DIRECTIONS
+from tissuetrace.studies.imc.trainings import weak_variants
+from tissuetrace.studies.imc.variants import variant_name, which_retrainings
 
 __all__ = [
     "CAUSATION",
+    "UNSEEN",
     "channel_table",
     "excluded_levels",
-    "patient_table",
+    "joined",
     "strategy_table",
     "why_empty",
 ]
@@ -27,6 +43,17 @@ __all__ = [
 CAUSATION = (
     "A change that raises f is associated with T cells, not shown to bring them: reverse causation "
     "(T cells making chemokines) is not excluded."
+)
+UNSEEN = (
+    "Unseen: scored only by the retrainings that had not trained on the patient, in whose "
+    "validation or test set it lay; all other levels are mostly in-sample. The strategy itself was "
+    "found with patches of all patients."
+)
+# of the tests beside the intervals
+_BRACKETS = (
+    "Brackets: 95 % interval from resampling patients, value ± t · standard error; they are "
+    "symmetric, so they may pass 0 or 100 %. p asks something else, whether the changes of the "
+    "patients lean to one side, so that a median of 0 can have a small p."
 )
 
 _PAPER = {1: "raised", -1: "lowered", 0: "left alone"}
@@ -37,171 +64,92 @@ _KINDS = {
     "subset": "best subset of its size",
     "beta": "other β",
 }
-
-Rows = list[dict[str, Any]]
+_EXACT = 50  # pairs up to which the signed-rank test counts all signs
+_TINY = 1e-4  # p below which its size says nothing
+_NOTED = 0.05  # p after Holm below which a channel without effect is named
+_LEVELS = ("before", "after", "before_mean", "after_mean")
 
 
 def channel_table(outcome: Outcome) -> Table:
     """Return the tumour-wide strategy: relative change of each free channel, with its interval."""
-    frames = [
-        one.channels.assign(
-            cohort=one.name,
-            paper=[_said(one.name, str(channel)) for channel in one.channels["channel"]],
-            applied=[_yes(value) for value in one.channels["called"]],
-            is_control=[_yes(value) for value in one.channels["control"]],
-        )
-        for one in outcome.searched
-    ]
+    frames = [_channels(outcome, one) for one in outcome.searched]
     columns = ["cohort", "channel", "median", "low", "high", "agreement", "called", "p", "p_holm"]
     columns += ["control", "paper", "applied", "is_control"]
-    frame = _joined(frames, columns)
-    frame = frame.rename(columns={"low": "median_low", "high": "median_high"})
+    frame = joined(frames, columns).rename(columns={"low": "median_low", "high": "median_high"})
     chosen = outcome.settings.effect
+    control = (
+        "Control: a channel that should tell nothing; patients with T cells may differ in "
+        "everything. "
+    )
     return Table(
         name="strategy_channels",
         title="The strategy: median relative change of each channel",
         caption=(
             "Median per retraining over patches with a counterfactual, then over retrainings, in "
-            "raw units. Brackets: 95 % interval from resampling patients. Called and applied: "
-            f"|median| above {chosen.tolerance:g} and the same sign in at least "
-            f"{100 * chosen.agreement:g} % of the retrainings. p: Wilcoxon over patients' medians, "
-            "corrected after Holm over the channels. Control: a channel that should tell nothing; "
-            "patients with T cells may differ in everything. Paper: melanoma, Fig. 4A. "
+            "raw units. Same sign: share of the retrainings with the sign of that median, a dash "
+            f"where it is 0. Called and applied: |median| above {chosen.tolerance:g} and the same "
+            f"sign in at least {100 * chosen.agreement:g} % of the retrainings. {_BRACKETS} p: "
+            "Wilcoxon over patients' medians, corrected after Holm over the channels. "
+            f"{_least_p(_searched_patients(outcome))}{_nulls(outcome)}"
+            f"{control if frame['is_control'].any() else ''}"
+            f"{'Paper: melanoma, Fig. 4A. ' if frame['paper'].any() else ''}"
             f"{why_empty(outcome)}{CAUSATION} {outcome.counted()} {outcome.note}"
         ),
         frame=frame,
-        columns=(
-            text("cohort", "cohort"),
-            text("channel", "channel"),
-            percent_interval("median", "relative change (%)"),
-            percent("agreement", "same sign", digits=0),
-            text("applied", "applied"),
-            number("p", "p"),
-            number("p_holm", "p, Holm"),
-            text("paper", "paper"),
-            text("is_control", "control"),
+        columns=filled(
+            frame,
+            (
+                text("cohort", "cohort"),
+                text("channel", "channel"),
+                percent_interval("median", "relative change (%)"),
+                percent("agreement", "same sign", digits=0),
+                text("applied", "applied"),
+                p_value("p", "p"),
+                p_value("p_holm", "p, Holm"),
+                text("paper", "paper"),
+                text("is_control", "control"),
+            ),
         ),
     )
 
 
 def strategy_table(outcome: Outcome) -> Table:
     """Return effects of the strategy, of its parts, of subsets and of other β (Fig. 4C to 4E)."""
-    frames = [
-        one.strategies.assign(
-            cohort=one.name,
-            kind_name=[_KINDS.get(str(kind), str(kind)) for kind in one.strategies["kind"]],
-            change=one.strategies["after"] - one.strategies["before"],
-        )
-        for one in outcome.searched
-    ]
-    columns = ["cohort", "kind", "strategy", "channels", "size", "found", "before", "after"]
-    columns += ["change", "low", "high", "p", "p_holm", "kind_name"]
-    frame = _joined(frames, columns)
+    columns = ["cohort", "kind", "strategy", "channels", "size", "retrainings", "found", *_LEVELS]
+    columns += ["change", "low", "high", "unseen_change", "unseen_patients", "p", "p_holm"]
+    columns += ["kind_name", "name"]
+    frame = joined([_effects(one) for one in outcome.searched], columns)
     frame = frame.rename(columns={"low": "change_low", "high": "change_high"})
     return Table(
         name="strategies",
         title="Effect on immune-excluded tumours: the strategy, its parts, other settings",
         caption=(
             f"Level: share of tumour patches with f > {outcome.settings.effect.p:g}, mean over "
-            "retrainings, median over cores of immune-excluded patients. Brackets of the change: "
-            "95 % interval from resampling patients. p: Wilcoxon over patients, paired before and "
-            "after, corrected after Holm over the strategy, single and left-out targets. Best "
+            "retrainings; median over cores of immune-excluded patients, in parentheses the mean "
+            f"over these cores. Change: of the median. {_BRACKETS} p: Wilcoxon over patients, "
+            "paired before and after, corrected after Holm over the strategy, single and left-out "
+            f"targets. {_least_p({one.name: excluded_count(one) for one in outcome.searched})}"
+            f"{UNSEEN} Retrainings: whose searches the strategy is made of; all of them score it. "
+            f"{which_retrainings(outcome, ['mlp'])} {weak_variants(outcome, ['mlp'])} Best "
             "subsets are chosen and judged on the same cores: the most that their size can do. "
             "Found: share of searches behind it that reached p. "
-            f"{why_empty(outcome)}{CAUSATION} "
-            f"{outcome.counted()} {outcome.note}"
+            f"{why_empty(outcome)}{CAUSATION} {outcome.counted()} {outcome.note}"
         ),
         frame=frame,
         columns=(
             text("cohort", "cohort"),
             text("kind_name", "kind"),
-            text("strategy", "strategy"),
+            text("name", "strategy"),
             text("channels", "channels"),
             count("size", "targets"),
+            count("retrainings", "retrainings"),
             percent("found", "found"),
-            percent("before", "before"),
-            percent("after", "after"),
+            _with_mean("before"),
+            _with_mean("after"),
             percent_interval("change", "change (points)"),
-            number("p", "p"),
-            number("p_holm", "p, Holm"),
-        ),
-    )
-
-
-def excluded_levels(one: CohortOutcome, *, scorer: str = "same") -> pd.DataFrame:
-    """Return levels of each immune-excluded patient before and after the strategy (Fig. 4C).
-
-    Args:
-        one: whose levels are taken.
-        scorer: same (the strategy, by every retraining), own (what a retraining found alone, by
-            itself), or other (the same, by all other retrainings).
-
-    Returns:
-        `patient` (number), `images`, `tumour_patches`, then medians over the patient's images of
-        the mean over retrainings, `before`, `after`, with quartiles `before_low`, `before_high`,
-        `after_low`, `after_high`; sorted by number.
-    """
-    table = one.levels
-    chosen = (
-        (table["excluded"] == 1) & (table["scorer"] == scorer) & (table["strategy"] == _whole(one))
-    )
-    means = table[chosen].groupby(["subject", "image"])[["before", "after"]].mean().reset_index()
-    tumour = one.patches[one.patches["tumour"] > 0.5].groupby("subject").size()  # noqa: PLR2004  # a tumour patch
-    rows: Rows = []
-    for subject, part in means.groupby("subject", sort=True):
-        row: dict[str, Any] = {"patient": one.patient_numbers[str(subject)], "images": len(part)}
-        row["tumour_patches"] = int(tumour.get(subject, 0))
-        for name in ("before", "after"):
-            row[name] = float(part[name].median())
-            row[f"{name}_low"] = float(part[name].quantile(0.25))
-            row[f"{name}_high"] = float(part[name].quantile(0.75))
-        rows.append(row)
-    columns = ["patient", "images", "tumour_patches"]
-    columns += [f"{name}{end}" for name in ("before", "after") for end in ("", "_low", "_high")]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def patient_table(outcome: Outcome) -> Table:
-    """Return the levels of each immune-excluded patient, scored by the same and other models."""
-    frames = []
-    for one in outcome.searched:
-        same = excluded_levels(one)
-        n = same["tumour_patches"]
-        frames.append(
-            same.assign(
-                cohort=one.name,
-                after_own=_after(one, same, scorer="own"),
-                after_other=_after(one, same, scorer="other"),
-                difference=same["after"] - same["before"],
-                ratio=(same["after"] * n + 1) / (same["before"] * n + 1),
-            )
-        )
-    columns = ["cohort", "patient", "images", "tumour_patches", "before", "after", "after_own"]
-    columns += ["after_other", "difference", "ratio"]
-    return Table(
-        name="excluded_patients",
-        title="Immune-excluded patients before and after the strategy",
-        caption=(
-            "Immune-excluded: level by f before any change strictly below the cohort's median; "
-            "where that median is 0, the patients at 0"
-            f"{_excluded(outcome)}. Patients are numbered. Median over a "
-            "patient's cores of the mean over retrainings. Own: what each retraining found alone, "
-            "scored by itself; by others: the same, scored by the retrainings that did not find "
-            "it. A fold change from 0 is undefined: the difference, and (after + 1) / (before + 1) "
-            f"in patches, stand instead. {why_empty(outcome)}{CAUSATION} {outcome.note}"
-        ),
-        frame=_joined(frames, columns),
-        columns=(
-            text("cohort", "cohort"),
-            count("patient", "patient"),
-            count("images", "cores"),
-            count("tumour_patches", "tumour patches"),
-            percent("before", "before"),
-            percent("after", "after"),
-            percent("after_own", "after, own"),
-            percent("after_other", "after, by others"),
-            percent("difference", "difference"),
-            number("ratio", "ratio + 1", digits=1),
+            points("unseen_change", "change, unseen (points)"),
+            p_value("p", "p"),
+            p_value("p_holm", "p, Holm"),
         ),
     )
 
@@ -216,32 +164,104 @@ def why_empty(outcome: Outcome) -> str:
     return f"{' '.join(said)} " if said else ""
 
 
-def _excluded(outcome: Outcome) -> str:
-    said = [
-        f"{one.name} {told['patients']} of {told['of']}, {told['rule']}"
-        for one in outcome.searched
-        for told in [one.strategy.get("excluded")]
-        if told
-    ]
-    return f" ({'; '.join(said)})" if said else ""
-
-
-def _after(one: CohortOutcome, rows: pd.DataFrame, *, scorer: str) -> list[float]:
-    """Return the level after, of the same patients as other rows have, by another scorer."""
-    found = excluded_levels(one, scorer=scorer)
-    after = dict(zip(found["patient"], found["after"], strict=True))
-    return [after.get(patient, float("nan")) for patient in rows["patient"]]
-
-
-def _whole(one: CohortOutcome) -> str:
-    whole = one.effect("all")
-    return str(whole["strategy"].iloc[0]) if len(whole) else ""
-
-
-def _joined(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+def joined(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """Put tables of cohorts below each other; without any, a table without a row."""
     if not frames:
         return pd.DataFrame(columns=columns)
     return pd.concat([frame[columns] for frame in frames], ignore_index=True)
+
+
+def _channels(outcome: Outcome, one: CohortOutcome) -> pd.DataFrame:
+    table = one.channels
+    called = calls(one)
+    marks = {
+        channel: false_mark(channel, sign) if outcome.is_phantom else ""
+        for channel, sign in called.items()
+    }
+    applied = {
+        channel: f"yes ({marks[channel]})" if marks[channel] else _yes(sign)
+        for channel, sign in called.items()
+    }
+    return table.assign(
+        cohort=one.name,
+        # a channel whose median is 0 has no sign that retrainings could share
+        agreement=table["agreement"].where(table["median"].abs() > 0),
+        paper=[_said(one.name, str(channel)) for channel in table["channel"]],
+        applied=[applied[str(channel)] for channel in table["channel"]],
+        is_control=[_yes(value) for value in table["control"]],
+    )
+
+
+def _effects(one: CohortOutcome) -> pd.DataFrame:
+    table = one.strategies
+    levels = [level_summary(core_levels(one, str(name))) for name in table["strategy"]]
+    alone = unseen_rows(one)
+    unseen = [mean_over_retrainings(alone[alone["strategy"] == name]) for name in table["strategy"]]
+    searched = one.pool[one.pool["model"] == "mlp"].groupby("variant")["seed"].nunique()
+    default = searched.get("default", 0)
+    return table.assign(
+        cohort=one.name,
+        name=[variant_name(str(name)) for name in table["strategy"]],
+        kind_name=[_KINDS.get(str(kind), str(kind)) for kind in table["kind"]],
+        retrainings=[searched.get(str(name), default) for name in table["strategy"]],
+        change=table["after"] - table["before"],
+        before_mean=[one["before_mean"] for one in levels],
+        after_mean=[one["after_mean"] for one in levels],
+        unseen_change=[level_summary(cores)["change"] for cores in unseen],
+        unseen_patients=[cores["subject"].nunique() for cores in unseen],
+    )
+
+
+def _with_mean(key: str) -> Column:
+    """Show a median level with the mean beside it."""
+    median, mean = percent(key, ""), percent(f"{key}_mean", "")
+
+    def show(row: Any) -> str:  # noqa: ANN401  # a row of a table
+        value = median.show(row)
+        return value if value == ABSENT else f"{value} ({mean.show(row)})"
+
+    return Column(title=f"{key}, median (mean)", show=show)
+
+
+def _searched_patients(outcome: Outcome) -> dict[str, int]:
+    return {
+        one.name: int(found["subject"].nunique())
+        for one in outcome.searched
+        for table in [one.counterfactuals]
+        for found in [table[(table["variant"] == "default") & (table["found"] == 1)]]
+    }
+
+
+def _least_p(patients: dict[str, int]) -> str:
+    """Say how small p can be with so few patients."""
+    said = [
+        f"{name} {_small(2.0 ** (1 - n))} with {n}"
+        for name, n in patients.items()
+        if 0 < n <= _EXACT
+    ]
+    if not said:
+        return ""
+    return f"Least p that n patients allow, 2^(1−n): {', '.join(said)}. "  # noqa: RUF001  # a minus sign
+
+
+def _small(p: float) -> str:
+    return f"{p:.2g}" if p >= _TINY else f"below {_TINY:.4f}"
+
+
+def _nulls(outcome: Outcome) -> str:
+    """Say that p does not tell causal from correlated channels, with those of a phantom."""
+    said = "p does not tell a causal channel from one that goes along with it. "
+    if not outcome.is_phantom:
+        return said
+    found = [
+        f"{one.name} {listed(names)}"
+        for one in outcome.searched
+        for names in [nulls_at(one, below=_NOTED)]
+        if names
+    ]
+    if not found:
+        return said
+    return f"{said}Without effect and yet below {_NOTED:g} after Holm: {'; '.join(found)}. "
 
 
 def _said(cohort: str, channel: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures of the perturbations: Figures 4A to 4D; 4E and stability follow them."""
+"""Figures of the perturbations: Figures 4A to 4C; 4D, 4E and stability follow them."""
 
 from typing import TYPE_CHECKING
 
@@ -7,25 +7,21 @@ import pandas as pd
 from numpy import ndarray
 
 from tissuetrace.report import maps
-from tissuetrace.report.figures import Illustration, grid_of_axes
+from tissuetrace.report.figures import Illustration, grid_of_axes, one_legend
+from tissuetrace.studies.imc.effect_levels import core_levels, excluded_levels, whole_strategy
 from tissuetrace.studies.imc.outcome import CohortOutcome, Outcome
-from tissuetrace.studies.imc.strategy_tables import CAUSATION, excluded_levels
-from tissuetrace.studies.imc.sweep_figures import (
-    change_points,
-    change_reach,
-    counted_excluded,
-    stability,
-    sweep,
-)
+from tissuetrace.studies.imc.strategy_tables import CAUSATION
+from tissuetrace.studies.imc.sweep_figures import stability, sweep, targets
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["found_changes", "therapy_figures"]
+__all__ = ["found_changes", "median_retraining", "therapy_figures"]
 
 _TUMOUR = 0.5
-_NUMBERED = 40  # patients: the numbers of more cannot be read
-_MOST_ROWS = 4000  # of Fig. 4A: more are finer than a dot of the picture
+_NUMBERED = 0.025  # least share of the rows of Fig. 4A on which a patient's number has room
+_MOST_ROWS = 600  # of Fig. 4A: more are finer than a dot of the picture
 
 
 def therapy_figures(outcome: Outcome) -> list[Illustration]:
@@ -37,21 +33,42 @@ def therapy_figures(outcome: Outcome) -> list[Illustration]:
         *[_changes(outcome, one) for one in searched],
         *[_before_after(outcome, one) for one in searched if len(one.maps)],
         _patients(outcome, searched),
-        *[_targets(outcome, one) for one in searched],
+        *[targets(outcome, one) for one in searched],
         sweep(outcome, searched),
         *[stability(outcome, one) for one in searched if len(one.stability)],
     ]
 
 
+def median_retraining(one: CohortOutcome) -> tuple[int, float]:
+    """Return the retraining with the median validation MCC among those that found a change.
+
+    The first may be one that learned little. Of an even number, the lower of the middle two.
+
+    Returns:
+        Its seed, and its MCC at the epoch that was kept; NaN where no history tells.
+    """
+    found = _of_default(one)
+    table = one.histories
+    own = table[
+        (table["model"] == "mlp")
+        & (table["scheme"] == "patient")
+        & table["seed"].isin(found["seed"].unique())
+    ]
+    best = own.groupby("seed")["validation_mcc"].max().dropna().sort_values(kind="stable")
+    if best.empty:
+        return (int(found["seed"].min()) if len(found) else 0), float("nan")
+    place = (len(best) - 1) // 2
+    return int(best.index[place]), float(best.iloc[place])
+
+
 def found_changes(one: CohortOutcome) -> pd.DataFrame:
-    """Return δ of the first retraining's found patches, each over its largest |δ| (Fig. 4A).
+    """Return δ of the found patches of one retraining, each over its largest |δ| (Fig. 4A).
 
     Returns:
         `subject` and one column a free channel, -1 to 1, by patient, then item as searched.
     """
-    table = one.counterfactuals
-    chosen = table[(table["model"] == "mlp") & (table["variant"] == "default")]
-    first = chosen[(chosen["found"] == 1) & (chosen["seed"] == chosen["seed"].min())]
+    found = _of_default(one)
+    first = found[found["seed"] == median_retraining(one)[0]]
     channels = list(one.settings.free)
     values = first[[f"delta_{name}" for name in channels]].to_numpy(dtype=np.float64)
     largest = np.abs(values).max(axis=1, keepdims=True, initial=0)
@@ -59,6 +76,13 @@ def found_changes(one: CohortOutcome) -> pd.DataFrame:
     frame = pd.DataFrame(scaled, columns=channels)
     frame.insert(0, "subject", first["subject"].to_numpy())
     return frame.sort_values("subject", kind="stable", ignore_index=True)
+
+
+def _of_default(one: CohortOutcome) -> pd.DataFrame:
+    table = one.counterfactuals
+    return table[
+        (table["model"] == "mlp") & (table["variant"] == "default") & (table["found"] == 1)
+    ]
 
 
 def _changes(outcome: Outcome, one: CohortOutcome) -> Illustration:
@@ -69,19 +93,9 @@ def _changes(outcome: Outcome, one: CohortOutcome) -> Illustration:
     bars = one.channels.set_index("channel").reindex(channels)
 
     def draw() -> "Figure":
-        figure, (heat, ax) = grid_of_axes(2, 1, height_in=6.2)
+        figure, (heat, ax) = grid_of_axes(2, 1, height_in=7.6, heights=(3, 2))
         if len(shown):
-            counts = shown.groupby("subject", sort=True).size()
-            ends = counts.cumsum().to_numpy()
-            borders = ends[:-1].tolist()
-            shades = maps.draw_heat(
-                shown[channels].to_numpy(), channels=channels, ax=heat, borders=borders
-            )
-            figure.colorbar(shades, ax=heat, label="δ / largest |δ| of the patch")
-            if len(counts) <= _NUMBERED:
-                numbers = [str(one.patient_numbers[str(name)]) for name in counts.index]
-                heat.set_yticks(ends - counts.to_numpy() / 2 - 0.5, numbers, fontsize=6)
-        heat.set(ylabel=f"{len(shown):,} patches by patient (number)")
+            _draw_heat(one, shown, heat)
         maps.draw_signed_bars(
             channels,
             100 * bars["median"].to_numpy(),
@@ -90,71 +104,115 @@ def _changes(outcome: Outcome, one: CohortOutcome) -> Illustration:
             marked=[value == 1 for value in bars["called"]],
         )
         ax.set(ylabel="median relative change (%)")
+        key = maps.bar_key(dark="called and applied", pale="not called", interval="95 % interval")
+        ax.legend(handles=key, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
         return figure
 
-    thinned = f", every {every}th drawn" if every > 1 else ""
+    thinned = f" (one in {every} is drawn)" if every > 1 else ""
+    mcc = median_retraining(one)[1]
+    middle = f"the retraining with the median validation MCC, {mcc:.2f}"
+    which = "one retraining" if np.isnan(mcc) else middle
     return Illustration(
         name=f"figure_4a_changes_{one.name}",
         title=f"Figure 4A, {one.name}: what the counterfactuals change",
         caption=(
             f"Top: n = {len(rows):,} patches with a counterfactual{thinned}, of "
-            f"{rows['subject'].nunique()} patients (lines between them), first retraining; δ in SD "
-            "over the patch's largest. Bottom: median over patches per retraining, then over "
-            "retrainings, in raw units, with 95 % intervals from resampling patients; dark: "
-            f"called and applied. {CAUSATION} {outcome.note}"
+            f"{rows['subject'].nunique()} patients (ticks between them; numbered where there is "
+            f"room), {which}. Red: raised, blue: lowered. Bottom: median over "
+            "patches per retraining, then over all retrainings, in raw units, with 95 % intervals "
+            f"from resampling patients. {CAUSATION} {outcome.note}"
         ),
         alternative="Change of each free channel in every patch, and its median as bars.",
         draw=draw,
     )
 
 
+def _draw_heat(one: CohortOutcome, shown: pd.DataFrame, ax: "Axes") -> None:
+    """Draw the patches with lines between patients; numbers only where they have room."""
+    channels = list(one.settings.free)
+    counts = shown.groupby("subject", sort=True).size()
+    ends = counts.cumsum().to_numpy()
+    shades = maps.draw_heat(shown[channels].to_numpy(), channels=channels, ax=ax)
+    ax.figure.colorbar(shades, ax=ax, label="δ (SD) divided by the patch's largest |δ|")
+    middles = ends - counts.to_numpy() / 2 - 0.5
+    has_room = counts.to_numpy() >= _NUMBERED * len(shown)
+    numbers = [str(one.patient_numbers[str(name)]) for name in counts.index[has_room]]
+    # long ticks between patients, who stay apart where lines across would hide thin ones
+    ax.set_yticks(ends[:-1] - 0.5, [""] * (len(ends) - 1))
+    ax.tick_params(axis="y", which="major", length=9)
+    ax.set_yticks(middles[has_room], numbers, minor=True, fontsize=7)
+    ax.tick_params(axis="y", which="minor", length=0, pad=10)
+    ax.set(ylabel=f"{len(shown):,} patches by patient (number)")
+
+
 def _before_after(outcome: Outcome, one: CohortOutcome) -> Illustration:
     table = one.maps
     tumour = table["tumour"].to_numpy() > _TUMOUR
-    columns = {"observed": "observed", "before": "f before", "after": "f after the strategy"}
+    image = str(table["image"].iloc[0])
+    patients = dict(zip(one.images["image"], one.images["subject"], strict=True))
+    patient = one.patient_numbers.get(str(patients.get(image)), 0)
+    which = f"Patient {patient}, core {one.core_numbers.get(image, 0)}"
+    least = outcome.settings.effect.p
 
     def draw() -> "Figure":
-        figure, (ax,) = grid_of_axes(1, 1, height_in=2.9)
-        pictures = [
-            maps.Map(
-                title=title,
-                values=maps.patch_map(
-                    table["row"].to_numpy(),
-                    table["col"].to_numpy(),
-                    np.where(tumour, table[name].to_numpy(dtype=np.float64), np.nan),
-                ),
+        figure, axes = grid_of_axes(1, 3, height_in=3.7)
+        names = {"observed": "labelled", "before": "predicted before", "after": "predicted after"}
+        for (name, title), ax in zip(names.items(), axes, strict=True):
+            values = np.where(tumour, table[name].to_numpy(dtype=np.float64), np.nan)
+            laid = maps.patch_map(table["row"].to_numpy(), table["col"].to_numpy(), values)
+            colors = "Greys" if name == "observed" else "YlGnBu"
+            # a label is no probability, so its colours are its own; black would hide the edges
+            limits = (0.0, 1.4) if name == "observed" else (0.0, 1.0)
+            shades = maps.draw_maps(
+                [[maps.Map(title=title, values=laid)]],
+                ax=ax,
+                colors=colors,
+                limits=limits,
+                title_size=10,
             )
-            for name, title in columns.items()
-        ]
-        shades = maps.draw_maps(pictures, columns=3, ax=ax)
-        figure.colorbar(shades, ax=ax, label="probability of T cells", shrink=0.8)
+            if name == "observed":
+                key = maps.key_of(shades, {"T cells": 1.0, "none": 0.0}, empty="not tumour")
+                ax.legend(
+                    handles=key,
+                    loc="upper center",
+                    bbox_to_anchor=(0.5, 0),
+                    ncols=2,
+                    columnspacing=1,
+                )
+        bar = figure.colorbar(shades, ax=axes[1:], orientation="horizontal", shrink=0.75)
+        bar.set_label(f"predicted probability of T cells (line: infiltrated above {least:g})")
+        bar.ax.axvline(least, color="#d1600a", linewidth=2)
+        figure.suptitle(f"{which}: the excluded core with the median rise", fontsize=9.5)
         return figure
 
-    core = one.core_numbers.get(str(table["image"].iloc[0]), 0)
     return Illustration(
         name=f"figure_4b_maps_{one.name}",
         title=f"Figure 4B, {one.name}: one immune-excluded core before and after",
         caption=(
-            f"Core {core}, of the median rise, n = {int(tumour.sum())} tumour patches of "
-            f"{len(table)}; the others are gray. Observed: dark where the patch holds T cells. "
-            "Before and after: mean probability over retrainings with the channel means as they "
-            f"are and multiplied by the strategy. {CAUSATION} {outcome.note}"
+            f"{which}: the excluded core with the median rise, n = {int(tumour.sum())} tumour "
+            f"patches of {len(table)}. Predicted: mean probability over retrainings with the "
+            "channel means as they are and multiplied by the strategy; above the line in the "
+            f"colour bar a patch counts as infiltrated. {CAUSATION} {outcome.note}"
         ),
-        alternative="Maps of one core: T cells observed, probability before and after.",
+        alternative="Maps of one core: T cells labelled, probability before and after.",
         draw=draw,
     )
 
 
 def _patients(outcome: Outcome, searched: list[CohortOutcome]) -> Illustration:
     tables = {one.name: excluded_levels(one) for one in searched}
+    pairs = {one.name: _pairs(one, tables[one.name]) for one in searched}
 
     def draw() -> "Figure":
-        figure, axes = grid_of_axes(len(searched), 1, height_in=0.4 + 2.5 * len(searched))
+        figure, axes = grid_of_axes(len(searched), 1, height_in=0.7 + 2.4 * len(searched))
         for (name, rows), ax in zip(tables.items(), axes, strict=True):
-            maps.draw_changes([str(number) for number in rows["patient"]], _pairs(rows), ax=ax)
+            numbers = [str(number) for number in rows["patient"]]
+            maps.draw_changes(numbers, pairs[name], ax=ax, part="one core (gray: before)")
             ax.set(xlabel="patient (number)", ylabel="tumour patches\ninfiltrated (%)", title=name)
-            ax.set_ylim(bottom=min(-2.0, ax.get_ylim()[0]))
-            ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        top = max(10.0, *(ax.get_ylim()[1] for ax in axes))
+        for ax in axes:
+            ax.set_ylim(-0.04 * top, top)
+        one_legend(figure, axes)
         return figure
 
     said = "; ".join(_paired(one, tables[one.name]) for one in searched)
@@ -162,9 +220,9 @@ def _patients(outcome: Outcome, searched: list[CohortOutcome]) -> Illustration:
         name="figure_4c_patients",
         title="Figure 4C: immune-excluded patients before and after the strategy",
         caption=(
-            "Median over a patient's cores of the mean over retrainings, lines: quartiles over the "
-            f"cores. Paired Wilcoxon over patients, not patches: {said}. Levels scored by the "
-            f"other retrainings stand in the table. {CAUSATION} {outcome.note}"
+            "Large: median over a patient's cores of the mean over retrainings; small: its cores, "
+            f"gray before, dark after. Paired Wilcoxon over patients, not patches: {said}. Levels "
+            f"scored by the other retrainings stand in the table. {CAUSATION} {outcome.note}"
         ),
         alternative="Infiltration of each excluded patient before and after.",
         draw=draw,
@@ -179,48 +237,16 @@ def _paired(one: CohortOutcome, rows: pd.DataFrame) -> str:
     return f"{one.name}: n = {len(rows)}, {risen} rise, {shown}"
 
 
-def _targets(outcome: Outcome, one: CohortOutcome) -> Illustration:
-    parts = {
-        "each target alone": one.effect("single"),
-        "each target left out": one.effect("without"),
-    }
-    whole = one.effect("all")
-    reference = change_points(whole)[0] if len(whole) else float("nan")
-
-    def draw() -> "Figure":
-        figure, axes = grid_of_axes(1, 2, height_in=3.1)
-        for (title, rows), ax in zip(parts.items(), axes, strict=True):
-            names = [str(name).removeprefix("without ") for name in rows["strategy"]]
-            maps.draw_signed_bars(names, change_points(rows), ax=ax, reach=change_reach(rows))
-            ax.axhline(reference, color="black", linewidth=0.9, linestyle="--")
-            ax.set(ylabel="change of infiltration (points)", title=title)
-        top = max(ax.get_ylim()[1] for ax in axes)
-        bottom = min(ax.get_ylim()[0] for ax in axes)
-        for ax in axes:
-            ax.set_ylim(bottom, top)
-        return figure
-
-    return Illustration(
-        name=f"figure_4d_targets_{one.name}",
-        title=f"Figure 4D, {one.name}: single targets and what each adds",
-        caption=(
-            "Change of the share of infiltrated tumour patches, median over cores of "
-            "immune-excluded patients, with 95 % intervals from resampling patients. Dashed: the "
-            f"whole strategy. p after Holm in the table. {counted_excluded(one)} {CAUSATION} "
-            f"{outcome.note}"
-        ),
-        alternative="Effect of each target alone and of the strategy without it.",
-        draw=draw,
-    )
-
-
-def _pairs(rows: pd.DataFrame) -> maps.Changes:
-    percents = {name: 100 * rows[name].to_numpy(dtype=np.float64) for name in rows.columns[3:]}
+def _pairs(one: CohortOutcome, rows: pd.DataFrame) -> maps.Changes:
+    cores = core_levels(one, whole_strategy(one))
+    places = {number: place for place, number in enumerate(rows["patient"])}
+    numbers = [one.patient_numbers[str(name)] for name in cores["subject"]]
     return maps.Changes(
-        before=percents["before"],
-        after=percents["after"],
-        before_ends=np.stack([percents["before_low"], percents["before_high"]]),
-        after_ends=np.stack([percents["after_low"], percents["after_high"]]),
+        before=100 * rows["before"].to_numpy(dtype=np.float64),
+        after=100 * rows["after"].to_numpy(dtype=np.float64),
+        part_rows=np.array([places[number] for number in numbers], dtype=np.int64),
+        parts_before=100 * cores["before"].to_numpy(dtype=np.float64),
+        parts_after=100 * cores["after"].to_numpy(dtype=np.float64),
     )
 
 

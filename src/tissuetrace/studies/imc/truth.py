@@ -11,6 +11,7 @@ from numpy import ndarray
 __all__ = [
     "CHEMOKINES",
     "EFFECT",
+    "FOLLOWS",
     "FUNCTIONAL",
     "NULLS",
     "SIGNS",
@@ -37,6 +38,8 @@ CHEMOKINES = (
 # Sign of each causal chemokine's effect; every other channel has none.
 SIGNS = {"CXCL9": 1, "CXCL10": 1, "CXCL12": 1, "CCL19": 1, "CCL8": -1}
 NULLS = tuple(name for name in CHEMOKINES if name not in SIGNS)
+# Channels without an effect that follow the field of a causal one.
+FOLLOWS = {"CXCL13": "CXCL9", "CCL22": "CCL19"}
 SLOPE = 0.8  # log rate of T cells per unit of a causal field
 EFFECT = 0.5  # log counts per unit of a field
 FUNCTIONAL = 0.75  # share of T cells that are not exhausted
