@@ -8,6 +8,7 @@ import pandas as pd
 from tissuetrace.report import figures, maps
 from tissuetrace.report.figures import LOOKS, Illustration, Spread, grid_of_axes, one_legend
 from tissuetrace.stats.retrainings import mean_interval
+from tissuetrace.studies.imc.gates import CHANCE, MOST_GAIN
 from tissuetrace.studies.imc.outcome import MODEL_NAMES, SCHEME_NAMES, CohortOutcome, Outcome
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def agreement(shares: pd.DataFrame) -> tuple[float, float]:
 def _leaks(outcome: Outcome) -> Illustration:
     cohorts = list(outcome.cohorts.values())
     quantities = (
-        ("gain", "gain in AUC from the erased area", (-1.0, 0.03)),
-        ("swap_auc", "AUC after contents were swapped", (0.45, 0.55)),
+        ("gain", "gain in AUC from the erased area", (-1.0, MOST_GAIN)),
+        ("swap_auc", "AUC after contents were swapped", CHANCE),
     )
 
     def draw() -> "Figure":
@@ -98,10 +99,10 @@ def _leaks(outcome: Outcome) -> Illustration:
         title="What the erased area gives away",
         caption=(
             "Left: AUC that erased share and count of holes add to the features. Right: AUC after "
-            "contents are permuted among patches. Gray: what the gate allows (up to 0.03; 0.45 to "
-            f"0.55) the configured decoys, {chosen.decoy.kind}, and mean, {chosen.patch.mean} "
-            "area. Mean over patient splits with its 95 % interval (t). "
-            f"{outcome.counted()} {outcome.note}"
+            "contents are permuted among patches. Gray: what the gate allows (up to "
+            f"{MOST_GAIN:g}; {CHANCE[0]:g} to {CHANCE[1]:g}) the configured decoys, "
+            f"{chosen.decoy.kind}, and mean, {chosen.patch.mean} area. Mean over patient splits "
+            f"with its 95 % interval (t). {outcome.counted()} {outcome.note}"
         ),
         alternative="Gain in AUC and AUC after swapping, for three kinds of decoys and two means.",
         draw=draw,

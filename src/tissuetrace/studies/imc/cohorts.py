@@ -7,7 +7,9 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 __all__ = [
     "ADMISSION",
+    "FEW_PROTOTYPES",
     "SCHEMES",
+    "TUMOUR_SHARE",
     "Cohort",
     "Convolved",
     "Cut",
@@ -18,6 +20,9 @@ __all__ = [
 ]
 
 ADMISSION = "data/imc/admit/admission.json"
+
+TUMOUR_SHARE = 0.5  # of a patch's pixels; above it the patch is a tumour's
+FEW_PROTOTYPES = 30  # a pool below it is said aloud: a nearest one is chosen among few
 
 Scheme = Literal["patient", "random"]
 SCHEMES: tuple[Scheme, ...] = ("patient", "random")

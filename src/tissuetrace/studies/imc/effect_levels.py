@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from tissuetrace.studies.imc.cohorts import TUMOUR_SHARE
 from tissuetrace.studies.imc.outcome import CohortOutcome
 
 __all__ = [
@@ -18,7 +19,6 @@ __all__ = [
     "whole_strategy",
 ]
 
-_TUMOUR = 0.5  # share of tumour pixels above which a patch is a tumour's
 _BOTH = ["before", "after"]
 
 
@@ -96,7 +96,7 @@ def label_share(one: CohortOutcome) -> float:
     """Share of the tumour patches of immune-excluded patients that hold T cells by label."""
     excluded = one.levels.loc[one.levels["excluded"] == 1, "subject"].unique()
     patches = one.patches
-    tumour = patches[(patches["tumour"] > _TUMOUR) & patches["subject"].isin(excluded)]
+    tumour = patches[(patches["tumour"] > TUMOUR_SHARE) & patches["subject"].isin(excluded)]
     return float(tumour["label"].mean())
 
 
@@ -116,7 +116,7 @@ def excluded_levels(one: CohortOutcome, *, scorer: str = "same") -> pd.DataFrame
     means = (
         unseen_levels(one, whole) if scorer == "unseen" else core_levels(one, whole, scorer=scorer)
     )
-    tumour = one.patches[one.patches["tumour"] > _TUMOUR].groupby("subject").size()
+    tumour = one.patches[one.patches["tumour"] > TUMOUR_SHARE].groupby("subject").size()
     rows: list[dict[str, Any]] = []
     for subject, part in means.groupby("subject", sort=True):
         row: dict[str, Any] = {"patient": one.patient_numbers[str(subject)], "images": len(part)}

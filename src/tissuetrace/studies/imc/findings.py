@@ -9,13 +9,13 @@ import pandas as pd
 
 from tissuetrace.report.tables import Column, Row, Table, count, number, percent, scored, text
 from tissuetrace.stats.retrainings import mean_interval
+from tissuetrace.studies.imc.gates import CHANCE, MOST_GAIN
 from tissuetrace.studies.imc.headline import MEANINGS, SHARES, cohort_numbers
 from tissuetrace.studies.imc.outcome import MODEL_NAMES, SCHEME_NAMES, CohortOutcome, Outcome
 from tissuetrace.studies.imc.shown_scores import in_columns, range_of, shown_score
 from tissuetrace.studies.imc.trainings import weak_first
 
 __all__ = [
-    "MOST_GAIN",
     "accounting_table",
     "headline_table",
     "leak_table",
@@ -26,8 +26,6 @@ __all__ = [
 _DECOYS = {"none": "none (paper)", "marginal": "marginal", "matched": "matched"}
 _MEANS = {"retained": "over retained area", "full": "over full area (the literal text)"}
 _LEAK_COLUMNS = ("auc", "marginal_auc", "gain", "swap_auc")
-MOST_GAIN = 0.03  # of AUC that knowing the hole may add, as the gate asks
-_SWAP_ENDS = (0.45, 0.55)  # of AUC after contents are swapped, likewise
 _VALUE, _SHARE = number("value", ""), percent("value", "")
 
 Rows = list[dict[str, Any]]
@@ -123,7 +121,7 @@ def leak_table(outcome: Outcome) -> Table:
     columns += [f"{name}{end}" for name in _LEAK_COLUMNS for end in ("", "_low", "_high", "_each")]
     frame = pd.DataFrame(rows, columns=columns)
     chosen = outcome.settings
-    low, high = _SWAP_ENDS
+    low, high = CHANCE
     return Table(
         name="leaks",
         title="Does the erased area give the label away?",
@@ -235,7 +233,7 @@ def _over_seeds(name: str, values: "pd.Series[Any]") -> dict[str, float | str]:
 
 def _lesson(leaks: pd.DataFrame) -> str:
     """Say which means without decoys one test lets pass and the other catches."""
-    low, high = _SWAP_ENDS
+    low, high = CHANCE
     bare = leaks[(leaks["decoys"] == _DECOYS["none"]) & (leaks["mean"] == _MEANS["full"])]
     caught = bare[(bare["gain"] <= MOST_GAIN) & ~bare["swap_auc"].between(low, high)]
     said = [

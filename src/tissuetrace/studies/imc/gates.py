@@ -11,8 +11,10 @@ from typing import Literal
 
 from tissuetrace.pipeline.gate import Rule, Severity
 
-__all__ = ["suite"]
+__all__ = ["CHANCE", "MOST_GAIN", "suite"]
 
+MOST_GAIN = 0.03  # of AUC that knowing the hole may add
+CHANCE = (0.45, 0.55)  # AUC of what should tell nothing
 _KEPT_LEAST = 0.1  # share of a patch; below it the mean rests on too few pixels
 
 _SETTINGS = "imc.cohorts.{cohort} in params.yaml"
@@ -237,15 +239,15 @@ _LEAKS = (
         "counts",
         "gain",
         "AUC gained from size and number of holes (leak probe, mean over seeds)",
-        high=0.03,
+        high=MOST_GAIN,
         todo=_LEAK,
     ),
     _bound(
         "counts",
         "swap_auc",
         "AUC after contents were swapped between patches (mean over seeds)",
-        low=0.45,
-        high=0.55,
+        low=CHANCE[0],
+        high=CHANCE[1],
         todo=_LEAK,
     ),
 )
@@ -256,8 +258,8 @@ _CONTROL = _bound(
     "counts",
     "control_auc",
     "AUC of {control} alone, which should tell nothing (mean over seeds)",
-    low=0.45,
-    high=0.55,
+    low=CHANCE[0],
+    high=CHANCE[1],
     severity="warning",
     todo="Batches, or background, differ with T cells: read the perturbations with care",
 )

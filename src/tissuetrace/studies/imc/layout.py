@@ -28,6 +28,7 @@ from tissuetrace.studies.imc import (
     trainings,
     wording,
 )
+from tissuetrace.studies.imc.cohorts import FEW_PROTOTYPES
 from tissuetrace.studies.imc.outcome import Outcome
 
 __all__ = ["all_tables", "compose"]
@@ -125,7 +126,7 @@ def compose(outcome: Outcome, tables: Mapping[str, Table], pictures: Sequence[Pi
                 ),
                 Paragraph(
                     "The pool of prototypes needs the models: the search itself refuses an empty "
-                    "one and warns below 30."
+                    f"one of the MLP and warns below {FEW_PROTOTYPES}."
                 ),
                 placed(_GATE),
             ),

@@ -13,14 +13,13 @@ from numpy import ndarray
 from tissuetrace.explain.strategies import perturbed
 from tissuetrace.models.mlp_stack import MlpStack, load_mlps
 from tissuetrace.pipeline.files import read_table
+from tissuetrace.studies.imc.cohorts import TUMOUR_SHARE
 from tissuetrace.studies.imc.features import PREFIX, read_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TUMOUR", "Scorer", "excluded_patients", "level_table", "mean_levels", "read_scorers"]
-
-TUMOUR = 0.5  # share of tumour pixels above which a patch is a tumour's
+__all__ = ["Scorer", "excluded_patients", "level_table", "mean_levels", "read_scorers"]
 
 Channels = Float[ndarray, " channel"]
 Levels = Float[ndarray, " image"]
@@ -59,7 +58,7 @@ class Scorer:
     @property
     def is_tumour(self) -> Bool[ndarray, " patch"]:
         """Whether more than half of a patch is tumour."""
-        return (self.table["tumour"] > TUMOUR).to_numpy()
+        return (self.table["tumour"] > TUMOUR_SHARE).to_numpy()
 
     @property
     def patches(self) -> Int[ndarray, " image"]:

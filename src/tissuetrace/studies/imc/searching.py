@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from tissuetrace.pipeline.errors import GateRefused, InputError
 from tissuetrace.pipeline.files import read_table
+from tissuetrace.studies.imc.cohorts import FEW_PROTOTYPES, TUMOUR_SHARE
 from tissuetrace.studies.imc.features import PREFIX, read_features
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ __all__ = [
     "settings_of",
 ]
 
-_TUMOUR = 0.5  # share of tumour pixels above which a patch is a tumour's
 _PREDICTED = 0.5  # the library's own threshold of a class
-_POOL_WARNING = 30  # prototypes; fewer are few to choose a nearest one among
 _ROUNDING = 1e-6  # a probability this close to p is not surely below it in another batch
 
 Model = Literal["mlp", "cnn"]
@@ -177,7 +176,7 @@ def rows_of(search: Search, seen: pd.DataFrame) -> Rows:
     if table["probability"].isna().any():
         raise ValueError(f"{search.model} has not seen all patches of retraining {search.seed}")
     below = table["probability"] < params.p - _ROUNDING
-    start = (table["tumour"] > _TUMOUR) & (table["label"] == 0) & below
+    start = (table["tumour"] > TUMOUR_SHARE) & (table["label"] == 0) & below
     if params.start == "test":
         start &= table["split"] == "test"
     train = table["split"] == "train"
@@ -219,8 +218,8 @@ def caution_of(search: Search, k: int) -> str:
         return "no prototype, so nothing was searched"
     if search.pool < k:
         return f"{search.pool} prototypes, fewer than k = {k}: the farthest was taken"
-    if search.pool < _POOL_WARNING:
-        return f"{search.pool} prototypes, fewer than {_POOL_WARNING}"
+    if search.pool < FEW_PROTOTYPES:
+        return f"{search.pool} prototypes, fewer than {FEW_PROTOTYPES}"
     return ""
 
 

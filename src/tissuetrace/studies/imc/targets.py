@@ -12,8 +12,9 @@ from numpy import ndarray
 
 from tissuetrace.stats.patient_medians import group_medians, median_change_interval
 from tissuetrace.stats.signed_rank import signed_rank
+from tissuetrace.studies.imc.cohorts import TUMOUR_SHARE
 from tissuetrace.studies.imc.found_changes import adjusted
-from tissuetrace.studies.imc.levels import TUMOUR, Scorer, mean_levels
+from tissuetrace.studies.imc.levels import Scorer, mean_levels
 
 if TYPE_CHECKING:
     from tissuetrace.studies.imc.effect import Effect
@@ -161,7 +162,7 @@ def map_table(
         after = np.where(core.is_tumour, core.probabilities(whole.relative), before)
         tables.append(core.table.assign(before=before, after=after))
     whole_table = pd.concat(tables)
-    whole_table["tumour"] = (whole_table["tumour"] > TUMOUR).astype("int64")
+    whole_table["tumour"] = (whole_table["tumour"] > TUMOUR_SHARE).astype("int64")
     names = {"image": "first", "item": "first", "tumour": "first", "label": "first"}
     names |= {"before": "mean", "after": "mean"}
     shown = whole_table.groupby(["row", "col"], sort=True).agg(names).reset_index()

@@ -8,6 +8,7 @@ from numpy import ndarray
 
 from tissuetrace.report import maps
 from tissuetrace.report.figures import Illustration, grid_of_axes, one_legend
+from tissuetrace.studies.imc.cohorts import TUMOUR_SHARE
 from tissuetrace.studies.imc.effect_levels import core_levels, excluded_levels, whole_strategy
 from tissuetrace.studies.imc.outcome import CohortOutcome, Outcome
 from tissuetrace.studies.imc.strategy_tables import CAUSATION
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["found_changes", "median_retraining", "therapy_figures"]
 
-_TUMOUR = 0.5
 _NUMBERED = 0.025  # least share of the rows of Fig. 4A on which a patient's number has room
 _MOST_ROWS = 600  # of Fig. 4A: more are finer than a dot of the picture
 
@@ -147,7 +147,7 @@ def _draw_heat(one: CohortOutcome, shown: pd.DataFrame, ax: "Axes") -> None:
 
 def _before_after(outcome: Outcome, one: CohortOutcome) -> Illustration:
     table = one.maps
-    tumour = table["tumour"].to_numpy() > _TUMOUR
+    tumour = table["tumour"].to_numpy() > TUMOUR_SHARE
     image = str(table["image"].iloc[0])
     patients = dict(zip(one.images["image"], one.images["subject"], strict=True))
     patient = one.patient_numbers.get(str(patients.get(image)), 0)

@@ -10,7 +10,7 @@ from tissuetrace.studies.imc.effect_levels import (
     level_summary,
     whole_strategy,
 )
-from tissuetrace.studies.imc.findings import MOST_GAIN
+from tissuetrace.studies.imc.gates import MOST_GAIN
 from tissuetrace.studies.imc.headline import cohort_numbers
 from tissuetrace.studies.imc.known_answer import calls, false_mark, hidden_words, listed
 from tissuetrace.studies.imc.outcome import CohortOutcome, Outcome
