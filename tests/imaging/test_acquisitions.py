@@ -4,9 +4,15 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from mcd_files import write_mcd
+from mcd_files import pixel_table, write_mcd
 
-from tissuetrace.imaging.acquisitions import Acquisition, read_acquisition, source_files
+from tissuetrace.imaging import acquisitions
+from tissuetrace.imaging.acquisitions import (
+    Acquisition,
+    counts_sha256,
+    read_acquisition,
+    source_files,
+)
 from tissuetrace.imaging.ion_images import read_mask
 from tissuetrace.imaging.panels import Panel
 from tissuetrace.pipeline.errors import InputError
@@ -287,6 +293,110 @@ def truncated(folder: Path, kind: str, share: float) -> Path:
     return path
 
 
+@pytest.mark.parametrize("kind", ["ome", "plain", "deflate"])
+def test_flipped_bytes_give_an_image_or_one_line(tmp_path: Path, kind: str) -> None:
+    content = truncated(tmp_path, kind, 1.0).read_bytes()
+    path = tmp_path / ("b.ome.tiff" if kind == "ome" else "b.tif")
+
+    outcomes = {outcome(path, flipped(content, seed)) for seed in range(400)}
+
+    assert outcomes == {"read", "refused"}
+
+
+def flipped(content: bytes, seed: int) -> bytes:
+    rng = np.random.default_rng(seed)
+    found = bytearray(content)
+    found[rng.integers(len(found))] = rng.integers(256)
+    return bytes(found)
+
+
+def outcome(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    try:
+        return "read" if read(path, PANEL) else ""
+    except InputError as problem:
+        return "several lines" if "\n" in str(problem) else "refused"
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [("ImageWidth", 0), ("ImageLength", 0), ("BitsPerSample", 77), ("Compression", 250)],
+)
+def test_a_header_that_the_library_trips_over_is_one_line(
+    tmp_path: Path, tag: str, value: int
+) -> None:
+    path = ome(tmp_path / "a.ome.tiff")
+    claim(path, {tag: value})
+
+    refusal(path, PANEL)
+
+
+@pytest.mark.parametrize("length", [13, 24, 60_000])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("rows", [4, 12])
+def test_a_header_that_claims_more_rows_than_the_file_holds_is_refused(
+    tmp_path: Path, length: int, compression: str | None, rows: int
+) -> None:
+    path = tmp_path / "a.tif"
+    options: dict[str, Any] = {"photometric": "minisblack", "compression": compression}
+    tifffile.imwrite(path, draw()[0], rowsperstrip=rows, metadata=None, **options)
+    in_one_strip = {"RowsPerStrip": length} if rows == 12 else {}
+    claim(path, {"ImageLength": length, **in_one_strip})
+    path.write_bytes(path.read_bytes() + bytes(1000))
+
+    refusal(path, Panel(channels=("CD3",), metals=("",)))
+
+
+def test_a_claim_of_much_memory_reserves_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, draw()[0], rowsperstrip=4, metadata=None, compression="zlib")
+    claim(path, {"ImageLength": 60_000, "ImageWidth": 60_000})
+
+    assert "truncated, or strips lack" in refusal(path, Panel(channels=("CD3",), metals=("",)))
+
+
+def claim(path: Path, values: dict[str, int]) -> None:
+    """Write other values into the header of the first page."""
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for name, value in values.items():
+            file.pages.first.tags[name].overwrite(value)
+
+
+def test_an_image_that_does_not_fit_into_memory_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(acquisitions, "read_tiff", full)
+
+    assert "larger than the memory" in refusal(ome(tmp_path / "a.ome.tiff"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((2, 3, 12, 10), ""), ((12, 3, 10), "YCX"), ((3, 12, 10), "CXY"), ((12, 10, 3), "YXC")],
+)
+def test_axes_besides_channel_y_and_x_in_this_order_are_refused(
+    tmp_path: Path, shape: tuple[int, ...], axes: str
+) -> None:
+    path = tmp_path / "s.tif"
+    metadata = {"axes": axes} if axes else {}
+    tifffile.imwrite(path, np.ones(shape, np.uint16), photometric="minisblack", metadata=metadata)
+    channels = np.prod(shape) // 120
+    panel = Panel(channels=tuple("abcdef"[:channels]), metals=("",) * channels)
+
+    assert f"axes {axes or 'QQYX'} of " in refusal(path, panel)
+
+
+def test_a_stack_with_one_header_for_all_its_pages_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(draw(), photometric="minisblack", truncate=True)
+
+    np.testing.assert_array_equal(read(path, PANEL).x, draw())
+
+
 # one file per channel
 
 
@@ -418,6 +528,51 @@ def test_all_files_that_a_reading_depends_on_are_listed(tmp_path: Path) -> None:
     assert "slide.mcd" in [path.name for path in source_files(written.txt(2))]
     assert source_files(tmp_path / "a.ome.tiff") == [tmp_path / "a.ome.tiff"]
     assert source_files(folder) == [folder / "CD3.tif"]
+
+
+def test_the_case_of_endings_hides_no_file_that_a_reading_depends_on(tmp_path: Path) -> None:
+    written = write_mcd(tmp_path, sizes=[(4, 4)])
+    mcd = written.path.rename(written.path.with_suffix(".MCD"))
+    written.txt(1).rename(written.txt(1).with_suffix(".TXT"))
+
+    of_mcd = [path.name for path in source_files(mcd)]
+
+    assert of_mcd == ["slide.MCD", "slide.schema", "slide_ROI_001_1.TXT"]
+
+
+def test_the_checksum_of_counts_is_one_for_all_readings_of_an_image(tmp_path: Path) -> None:
+    written = write_mcd(tmp_path)
+    tied = written.images[1].copy()
+    tied[0, 0, 0] = 47.3125  # four decimals: the instrument writes 47.313
+    written.overwrite(written.blocks[1][0], pixel_table(tied).astype("<f4").tobytes())
+    content = written.txt(1).read_text().partition("\n")
+    whole = content[2].replace(f"\t{written.images[1][0, 0, 0]:.3f}\t", "\t47.313\t", 1)
+    written.txt(1).write_text(content[0] + "\n" + whole)
+
+    of_mcd = read_acquisition(written.path, acquisition="1", panel=None, partial="refuse")
+
+    assert counts_sha256(of_mcd) == counts_sha256(read(written.txt(1)))
+
+
+def test_the_checksum_of_counts_knows_images_apart_and_none_of_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    names: dict[str, Any] = {"Channel": {"Name": ["a", "b", "c"]}}
+    found = read(ome(tmp_path / "a.ome.tiff", **names))
+    turned = read(ome(tmp_path / "b.ome.tiff", draw()[::-1], Channel={"Name": ["c", "b", "a"]}))
+    other = read(ome(tmp_path / "c.ome.tiff", draw()[:, ::-1], **names))
+    empty = read(ome(tmp_path / "d.ome.tiff", np.zeros((3, 12, 10), np.uint16), **names))
+
+    assert counts_sha256(found) == counts_sha256(turned)
+    assert counts_sha256(found) != counts_sha256(other)
+    assert counts_sha256(empty) == ""
+
+
+def test_a_mask_of_one_bit_a_pixel_is_read(tmp_path: Path) -> None:
+    mask = draw()[0] > 1
+    tifffile.imwrite(tmp_path / "m.tiff", mask, metadata=None)
+
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.tiff", height=12, width=10), mask)
 
 
 def test_a_mask_is_all_above_zero_and_has_the_size_of_its_image(tmp_path: Path) -> None:

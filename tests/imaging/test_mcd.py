@@ -271,3 +271,142 @@ def test_a_txt_cut_off_anywhere_is_refused(written: Written, length: int) -> Non
 
     with pytest.raises(InputError):
         read_txt(path, partial="refuse")
+
+
+@pytest.mark.parametrize("cut", range(2, 13))
+def test_a_txt_cut_off_anywhere_in_its_last_number_is_refused(written: Written, cut: int) -> None:
+    path = written.txt(1)
+    ends_on(path, "\t3.000\t123.456\n")
+    path.write_bytes(path.read_bytes()[:-cut])
+
+    with pytest.raises(InputError):
+        read_txt(path, partial="drop")
+
+
+@pytest.mark.parametrize("end", ["\t123.456", "\t123.456\r\n", "\t123.456\r"])
+def test_a_last_number_that_is_whole_needs_no_line_end(written: Written, end: str) -> None:
+    ends_on(written.txt(1), end)
+
+    assert read_txt(written.txt(1), partial="refuse").x[-1, -1, -1] == np.float32(123.456)
+
+
+def ends_on(txt: Path, end: str) -> None:
+    """Give the last line of an export another end, of as many columns."""
+    columns = txt.read_text().rstrip().split("\t")
+    kept = columns[: len(columns) - end.count("\t")]
+    txt.write_bytes(("\t".join(kept) + end).encode())
+
+
+@pytest.mark.parametrize("place", ["7000000000", "300"])
+def test_a_place_far_outside_of_a_txt_is_refused_before_its_rectangle_is_filled(
+    written: Written, place: str
+) -> None:
+    written.path.unlink()
+    written.path.with_suffix(".schema").unlink()
+    path = written.txt(1)
+    path.write_text(path.read_text().replace("\t384\t7\t5\t", f"\t384\t{place}\t5\t"))
+
+    with pytest.raises(InputError, match=rf"48 pixels, far too few for .* {int(place) + 1}x6"):
+        read_txt(path, partial="drop")
+
+
+def test_a_size_in_the_metadata_that_no_memory_holds_is_refused(written: Written) -> None:
+    content = written.path.read_bytes()
+    old, new = (f"<MaxX>{width}</MaxX>".encode("utf-16-le") for width in ("8", "60000000"))
+    written.path.write_bytes(content.replace(old, new))
+
+    assert "48 pixels, far too few for a rectangle of 60000000x6" in refusal(written)
+
+
+# names of exports
+
+
+@pytest.fixture
+def of_two_slides(tmp_path: Path) -> Written:
+    """A truncated slide that lost its only export, beside a second slide with all files."""
+    first = write_mcd(tmp_path, name="slide", sizes=[(4, 4)])
+    write_mcd(tmp_path, name="slide_2", sizes=[(4, 4)])
+    first.truncate(0.5)
+    first.txt(1).unlink()
+    return first
+
+
+def test_a_txt_of_another_slide_recovers_nothing(of_two_slides: Written) -> None:
+    assert "slide_ROI_001_1.txt is missing" in refusal(of_two_slides)
+
+
+def test_a_txt_of_another_slide_recovers_nothing_where_no_schema_names_the_missing_one(
+    of_two_slides: Written,
+) -> None:
+    of_two_slides.path.with_suffix(".schema").unlink()
+
+    assert "neither slide.schema nor any slide_" in refusal(of_two_slides)
+
+
+@pytest.mark.parametrize("kept", [".mcd", ".schema"])
+def test_mcd_or_schema_of_another_slide_keep_its_txt(of_two_slides: Written, kept: str) -> None:
+    gone = {".mcd": ".schema", ".schema": ".mcd"}[kept]
+    of_two_slides.path.with_name(f"slide_2{gone}").unlink()
+    of_two_slides.path.with_suffix(".schema").unlink()
+
+    assert "neither slide.schema nor any slide_" in refusal(of_two_slides)
+
+
+def test_a_txt_of_another_description_recovers_nothing(of_two_slides: Written) -> None:
+    of_two_slides.path.with_name("slide_2.mcd").unlink()
+    of_two_slides.path.with_name("slide_2.schema").unlink()
+
+    assert "slide_ROI_001_1.txt is missing" in refusal(of_two_slides)
+
+
+def test_a_txt_of_another_description_takes_nothing_from_an_mcd(tmp_path: Path) -> None:
+    first = write_mcd(tmp_path, sizes=[(9, 9)])
+    image = first.images[1][:, :4, :4]
+    path = tmp_path / "slide_2_ROI_001_1.txt"
+    write_txt(path, pixel_table(image), LABELS, METALS)
+
+    stack = read_txt(path, partial="refuse")
+
+    np.testing.assert_allclose(stack.x, image, atol=6e-4)
+    assert stack.px_um is None
+    assert "completeness unknown" in stack.remarks[0]
+
+
+def renamed_in_the_schema(written: Written, description: str) -> None:
+    schema = written.path.with_suffix(".schema")
+    new = f"<Description>{description}</Description>".encode()
+    schema.write_bytes(schema.read_bytes().replace(b"<Description>ROI_001</Description>", new))
+    written.truncate(0.5)
+
+
+@pytest.mark.parametrize("description", ["", "ROI/001", "ROI: 001?"])
+def test_a_description_that_is_empty_or_no_file_name_is_no_other_one(
+    written: Written, description: str
+) -> None:
+    renamed_in_the_schema(written, description)
+
+    np.testing.assert_allclose(read(written).x, written.images[1], atol=6e-4)
+    assert read_txt(written.txt(1), partial="refuse").px_um == 1.0
+
+
+@pytest.mark.parametrize("ending", [".txt", ".TXT", ".Txt"])
+def test_the_case_of_endings_is_no_difference(written: Written, ending: str) -> None:
+    written.truncate(0.5)
+    written.path.with_suffix(".schema").rename(written.path.with_suffix(".SCHEMA"))
+    txt = written.txt(1).rename(written.txt(1).with_suffix(ending))
+    mcd = written.path.rename(written.path.with_suffix(".MCD"))
+
+    stack = read_mcd(mcd, acquisition="1", partial="refuse")
+
+    np.testing.assert_allclose(stack.x, written.images[1], atol=6e-4)
+    assert (stack.recovered, stack.px_um) == ("txt", 1.0)
+    assert read_txt(txt, partial="refuse").px_um == 1.0
+
+
+def test_a_txt_finds_its_mcd_whatever_the_case_of_the_ending(written: Written) -> None:
+    written.path.with_suffix(".schema").unlink()
+    written.path.rename(written.path.with_suffix(".MCD"))
+
+    stack = read_txt(written.txt(1), partial="refuse")
+
+    assert (stack.px_um, stack.remarks) == (1.0, ())

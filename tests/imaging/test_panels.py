@@ -44,6 +44,12 @@ def test_a_panel_is_read_by_its_columns_whatever_a_laboratory_calls_them(
     assert panel.metals == ("Er170", "Yb176", "Ir191")
 
 
+def test_empty_lines_of_a_panel_are_none_of_it_not_even_the_first(tmp_path: Path) -> None:
+    panel = panel_of(tmp_path, "\n , \nchannel,metal\n\nCD3,Er170\n,,\n")
+
+    assert (panel.channels, panel.metals) == (("CD3",), ("Er170",))
+
+
 def test_a_panel_may_list_channels_alone_for_their_order(tmp_path: Path) -> None:
     assert panel_of(tmp_path, "channel\nH3\nCD99\n").channels == ("H3", "CD99")
 
@@ -76,6 +82,15 @@ def test_a_marker_that_ends_like_a_metal_is_none() -> None:
     panel = Panel(channels=("x", "y"), metals=("D163", "P63"))
 
     assert name_channels(["CD163"], [""], panel)[0] == ("CD163",)
+
+
+@pytest.mark.parametrize(
+    ("label", "name"), [("CD112", "CD112"), ("Cd112", "CD45"), ("112Cd", "CD45")]
+)
+def test_a_label_is_a_metal_only_as_isotopes_are_written(label: str, name: str) -> None:
+    panel = Panel(channels=("CD45", "DNA"), metals=("Cd112", "Ir191"))
+
+    assert name_channels([label], [""], panel)[0] == (name,)
 
 
 def test_a_channel_without_a_label_is_called_by_its_metal() -> None:

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from numpy import ndarray
 
-from tissuetrace.imaging.acquisitions import Acquisition, read_acquisition
+from tissuetrace.imaging.acquisitions import Acquisition, counts_sha256, read_acquisition
 from tissuetrace.imaging.mcd_contents import contents_of
 from tissuetrace.imaging.ome_export import write_ome
 from tissuetrace.imaging.panels import Panel, read_panel
@@ -75,6 +75,7 @@ def test_all_nine_acquisitions_are_read_and_their_exports_agree(slide: str) -> N
     worst = [np.abs(a.x - b.x).max() for a, b in zip(found, exports, strict=True)]
     assert max(worst) < 6e-4
     assert [one.px_um for one in exports] == [1.0, 1.0, 1.0]
+    assert [counts_sha256(one) for one in exports] == [counts_sha256(one) for one in found]
 
 
 @pytest.mark.parametrize("slide", SLIDES[:2])

@@ -1,5 +1,6 @@
 """One image of ion counts with named channels, from whatever file an instrument or lab wrote."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,9 @@ from tissuetrace.imaging.panels import Panel, name_channels
 from tissuetrace.imaging.stacks import Partial, Stack
 from tissuetrace.pipeline.errors import InputError
 
-__all__ = ["Acquisition", "Partial", "read_acquisition", "source_files"]
+__all__ = ["Acquisition", "Partial", "counts_sha256", "read_acquisition", "source_files"]
+
+_OF_TXT = 1000  # a txt has three decimals, the fourth rounded half up, else the mcd's counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,12 @@ def read_acquisition(
         _refuse_impossible(stack, names)
     except InputError as problem:
         raise InputError(str(problem), where=where) from problem
+    except MemoryError as problem:
+        raise InputError(
+            "is larger than the memory that is free",
+            where=where,
+            todo="Take it out of images.csv, or read it on a larger machine",
+        ) from problem
     return Acquisition(
         names=names,
         metals=metals,
@@ -73,6 +82,24 @@ def read_acquisition(
         missing=stack.missing,
         remarks=stack.remarks,
     )
+
+
+def counts_sha256(found: Acquisition) -> str:
+    """Return a checksum that two readings of one image share, whatever their files are.
+
+    Counts are rounded as a txt rounds them, and the order of channels is no difference.
+
+    Returns:
+        SHA-256 in hexadecimal; empty where all counts are equal, since two empty images are no sign
+        of one image that is listed twice.
+    """
+    whole = hashlib.sha256(repr(found.x.shape).encode())
+    low, high = np.inf, -np.inf
+    for _, channel in sorted(zip(found.names, found.x, strict=True), key=lambda pair: pair[0]):
+        rounded = np.floor(channel.astype(np.float64) * _OF_TXT + 0.5)
+        low, high = min(low, rounded.min()), max(high, rounded.max())
+        whole.update(rounded.tobytes())
+    return whole.hexdigest() if low < high else ""
 
 
 def source_files(path: Path) -> list[Path]:
@@ -90,7 +117,7 @@ def _belongs(file: Path, path: Path, suffixes: set[str]) -> bool:
     if file == path:
         return True
     stem, other = sorted((path.stem, file.stem), key=len)
-    return file.suffix in suffixes and (stem == other or other.startswith(f"{stem}_"))
+    return file.suffix.lower() in suffixes and (stem == other or other.startswith(f"{stem}_"))
 
 
 def _read(path: Path, *, acquisition: str, panel: Panel | None, partial: Partial) -> Stack:

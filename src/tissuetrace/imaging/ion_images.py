@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-import struct
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Shaped
 from numpy import ndarray
 
 from tissuetrace.imaging.panels import Panel
-from tissuetrace.imaging.stacks import Stack
+from tissuetrace.imaging.stacks import DAMAGE, Stack, one_line
 from tissuetrace.pipeline.errors import InputError
 
 __all__ = ["SUFFIXES", "channel_files", "read_channel_folder", "read_mask", "read_tiff"]
@@ -23,9 +23,6 @@ __all__ = ["SUFFIXES", "channel_files", "read_channel_folder", "read_mask", "rea
 SUFFIXES = (".tif", ".tiff")
 
 _OME_SUFFIXES = (".ome.tif", ".ome.tiff")
-
-# What tifffile and the codecs behind it raise on damaged files (TiffFileError is a ValueError).
-_DAMAGE = (OSError, ValueError, IndexError, KeyError, TypeError, struct.error, RuntimeError)
 
 _BELIEVED_UM = (0.2, 2.0)  # a resolution tag outside tells of a screen or a printer
 _SQUARE_WITHIN = 1e-3
@@ -49,8 +46,8 @@ def read_tiff(path: Path, *, panel: Panel | None) -> Stack:
             pixels = _pixels(file)
             description = file.ome_metadata if file.is_ome else None
             px_um = _tag_px_um(file)
-    except _DAMAGE as problem:
-        raise InputError(f"no TIFF that can be read ({_one_line(problem)})") from problem
+    except DAMAGE as problem:
+        raise InputError(f"no TIFF that can be read ({one_line(problem)})") from problem
     if description is None and path.name.lower().endswith(_OME_SUFFIXES):
         raise InputError("its OME description is lost, and with it the order of channels")
     if description is None:
@@ -78,8 +75,8 @@ def read_channel_folder(folder: Path) -> Stack:
         try:
             with _opened(path) as file:
                 pixels, px_um = _pixels(file), _tag_px_um(file)
-        except (InputError, *_DAMAGE) as problem:
-            mistakes.append(f"{path.name}: {_one_line(problem)}")
+        except (InputError, *DAMAGE) as problem:
+            mistakes.append(f"{path.name}: {one_line(problem)}")
             continue
         if len(pixels) != 1:
             mistakes.append(f"{path.name}: {len(pixels)} pages, expected one")
@@ -115,8 +112,8 @@ def read_mask(path: Path, *, height: int, width: int) -> Bool[ndarray, "y x"]:
     try:
         with _opened(path) as file:
             pixels = _pixels(file)
-    except (InputError, *_DAMAGE) as problem:
-        raise InputError(f"mask {path.name}: {_one_line(problem)}") from problem
+    except (InputError, *DAMAGE) as problem:
+        raise InputError(f"mask {path.name}: {one_line(problem)}") from problem
     if pixels.shape != (1, height, width):
         found = "x".join(str(length) for length in pixels.shape)
         raise InputError(f"mask {path.name} is {found}, the image 1x{height}x{width}")
@@ -163,22 +160,42 @@ def _pixels(file: tifffile.TiffFile) -> Shaped[ndarray, "channel y x"]:
         raise InputError("colours (RGB), expected one number per pixel and channel")
     if series.dtype is None or series.dtype.kind not in "buif":
         raise InputError(f"values are {series.dtype}, expected numbers")
-    size = file.filehandle.size
-    for page in pages:
-        ends = [at + long for at, long in zip(page.dataoffsets, page.databytecounts, strict=True)]
-        if not all(page.databytecounts) or not all(page.dataoffsets) or max(ends) > size:
-            raise InputError("truncated, or strips lack")
-    lengths = dict(zip(series.axes, series.shape, strict=True))
-    others = [axis for axis, length in lengths.items() if axis not in "YX" and length > 1]
-    if not {"Y", "X"} <= set(lengths) or len(others) > 1 or set(others) & {"S"}:
+    if not all(_is_stored(page, file.filehandle.size) for page in pages):
+        raise InputError("truncated, or strips lack")
+    height, width = _lengths(series, file)
+    pixels: Shaped[ndarray, "channel y x"] = series.asarray().reshape(-1, height, width)
+    return pixels
+
+
+def _is_stored(page: tifffile.TiffPage, size: int) -> bool:
+    """Say whether a file of this size holds all that the header of a page claims.
+
+    The library fills what lacks with zeros, or with the bytes that follow.
+    """
+    offsets, counts = page.dataoffsets, page.databytecounts
+    if not all(offsets) or not all(counts):
+        return False
+    if max(at + long for at, long in zip(offsets, counts, strict=True)) > size:
+        return False
+    least = page.size * page.bitspersample // 8 if page.compression == 1 else 0
+    return len(counts) >= math.prod(page.chunked) and sum(counts) >= least
+
+
+def _lengths(series: tifffile.TiffPageSeries, file: tifffile.TiffFile) -> tuple[int, int]:
+    """Return height and width, where channel is the only other axis, and comes before them."""
+    long = [
+        (axis, length)
+        for axis, length in zip(series.axes, series.shape, strict=True)
+        if axis in "YX" or length > 1
+    ]
+    axes = "".join(axis for axis, _ in long)
+    others = axes[:-2]
+    if not axes.endswith("YX") or len(others) > 1 or others in ("S", "Y", "X"):
         shape = "x".join(map(str, series.shape))
         raise InputError(f"axes {series.axes} of {shape}, expected channel, y and x")
-    if file.is_ome and set(others) - {"C"}:
-        raise InputError(f"axis {others[0]} of length {lengths[others[0]]}, expected channels only")
-    pixels: Shaped[ndarray, "channel y x"] = series.asarray().reshape(
-        -1, lengths["Y"], lengths["X"]
-    )
-    return pixels
+    if file.is_ome and others not in ("", "C"):
+        raise InputError(f"axis {others} of length {long[0][1]}, expected channels only")
+    return long[-2][1], long[-1][1]
 
 
 def _panel_order(channels: int, panel: Panel | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -264,7 +281,3 @@ def _odd_sizes(
         for path, page in zip(paths, pages, strict=False)
         if page.shape != usual
     ]
-
-
-def _one_line(problem: BaseException) -> str:
-    return " ".join(str(problem).split()) or type(problem).__name__

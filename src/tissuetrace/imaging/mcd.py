@@ -17,16 +17,15 @@ from numpy import ndarray
 from readimc import MCDFile, TXTFile  # type: ignore[import-untyped]  # readimc publishes no types
 
 from tissuetrace.imaging.mcd_contents import Contents, Planned, contents_of, mcd_of, txt_files
-from tissuetrace.imaging.stacks import Partial, Stack
+from tissuetrace.imaging.stacks import DAMAGE, Partial, Stack, one_line
 from tissuetrace.pipeline.errors import InputError
 
 __all__ = ["read_mcd", "read_txt"]
 
-_DAMAGE = (OSError, IndexError, KeyError, ValueError)  # what the library raises; see its texts
-
 _EXTRA = 3  # x, y and z stand before the counts of a pixel
 _VALUE_BYTES = 4  # float32
 _TXT_WITHIN = 1e-3  # counts; the txt has three decimals
+_LARGEST = 20  # pixels of a rectangle for each one that was recorded
 
 
 def read_mcd(path: Path, *, acquisition: str, partial: Partial) -> Stack:
@@ -71,18 +70,26 @@ def read_txt(path: Path, *, partial: Partial) -> Stack:
     Raises:
         InputError: it is damaged, or not whole.
     """
-    planned, known = Planned(number=0, description=""), False
-    origin = mcd_of(path)
-    if origin is not None:
-        contents = contents_of(origin[0])
-        planned = contents.choose(str(origin[1]))
-        known = contents.source != "txt"
+    planned, known = _plan_of(path)
     found = _from_txt(path, planned, _px_um(planned))
     if isinstance(found, str) or (found.missing and partial == "refuse"):
         raise InputError(
             _reason(found), todo="Put back an undamaged copy, or set imc.ingest.partial to drop"
         )
-    return found if known else _with_remarks(found, "completeness unknown: no mcd or schema beside")
+    unknown = "completeness unknown: no mcd or schema beside it tells of it"
+    return found if known else _with_remarks(found, unknown)
+
+
+def _plan_of(txt: Path) -> tuple[Planned, bool]:
+    """Return what an export should hold, and whether mcd or schema say so."""
+    nothing = Planned(number=0, description="")
+    origin = mcd_of(txt)
+    if origin is None:
+        return nothing, False
+    mcd, number, name = origin
+    contents = contents_of(mcd)
+    fitting = [one for one in contents.planned if one.number == number and one.is_called(name)]
+    return (fitting[0], contents.source != "txt") if fitting else (nothing, False)
 
 
 def _from_block(path: Path, planned: Planned, px_um: float | None) -> Stack | str:
@@ -93,8 +100,8 @@ def _from_block(path: Path, planned: Planned, px_um: float | None) -> Stack | st
             warnings.simplefilter("ignore")  # of blocks that overlap, among the others
             file.open()
             x = file.read_acquisition(planned.entry)
-    except _DAMAGE as problem:
-        return f"the mcd's block: {_one_line(problem)}"
+    except DAMAGE as problem:
+        return f"the mcd's block: {one_line(problem)}"
     return Stack(
         labels=tuple(planned.entry.channel_labels),
         metals=planned.metals,
@@ -133,8 +140,8 @@ def _from_txt(txt: Path | str, planned: Planned, px_um: float | None) -> Stack |
         return txt
     try:
         return _read_export(txt, planned, px_um)
-    except _DAMAGE as problem:
-        return f"{txt.name}: {_one_line(problem)}"
+    except DAMAGE as problem:
+        return f"{txt.name}: {one_line(problem)}"
 
 
 def _read_export(txt: Path, planned: Planned, px_um: float | None) -> Stack:
@@ -173,6 +180,8 @@ def _coverage(
         size = "x".join(map(str, size_px))
         raise ValueError(f"{count} of {len(places)} coordinates are no pixel of {size}")
     width, height = size_px
+    if width * height > _LARGEST * len(places):
+        raise ValueError(f"{len(places)} pixels, far too few for a rectangle of {width}x{height}")
     xs, ys = places.astype(np.int64).T
     times = np.bincount(ys * width + xs, minlength=width * height)
     if (times > 1).any():
@@ -183,13 +192,18 @@ def _coverage(
 
 
 def _is_cut_off(txt: Path) -> bool:
-    """Say whether the last number has fewer decimals than the first row's; all have three."""
+    """Say whether the last number has fewer decimals than that above it; all have three."""
     with txt.open("rb") as file:
         file.readline()
         first = file.readline().rstrip()
         file.seek(max(0, txt.stat().st_size - len(first) - 1))
         last = file.read().rpartition(b"\n")[2]
-    return bool(last) and len(last.rpartition(b".")[2]) < len(first.rpartition(b".")[2])
+    return bool(last) and _decimals(last) < _decimals(first)
+
+
+def _decimals(row: bytes) -> int:
+    """Return how many decimals the last column has; no point, as in 12 of 12.345, is none."""
+    return len(row.rpartition(b"\t")[2].partition(b".")[2])
 
 
 def _span(places: Float32[ndarray, "pixel 2"]) -> tuple[int, int]:
@@ -210,7 +224,11 @@ def _txt_of(mcd: Path, planned: Planned) -> Path | str:
     """Return the export of an acquisition, or that there is none."""
     exports = txt_files(mcd)
     known = exports.get((planned.number, planned.description))
-    fitting = [path for (number, _), path in exports.items() if number == planned.number]
+    fitting = [
+        path
+        for (number, name), path in exports.items()
+        if number == planned.number and planned.is_called(name)
+    ]
     if known is not None:
         return known
     if len(fitting) == 1:
@@ -263,7 +281,3 @@ def _reason(found: Stack | str) -> str:
 
 def _with_remarks(stack: Stack, *remarks: str, recovered: Literal["", "txt"] = "") -> Stack:
     return replace(stack, remarks=(*stack.remarks, *remarks), recovered=recovered)
-
-
-def _one_line(problem: BaseException) -> str:
-    return " ".join(str(problem).split()) or type(problem).__name__

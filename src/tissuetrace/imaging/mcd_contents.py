@@ -15,14 +15,15 @@ from readimc.mcd_parser import (  # type: ignore[import-untyped]  # as above
     MCDParserError,
 )
 
+from tissuetrace.imaging.stacks import DAMAGE, one_line
 from tissuetrace.pipeline.errors import InputError
 
 __all__ = ["Contents", "Planned", "contents_of", "mcd_of", "txt_files"]
 
-# What readimc and the XML parser raise on damaged files; the texts of both change by version.
-_DAMAGE = (OSError, IndexError, KeyError, ValueError, ET.ParseError, MCDParserError)
+_DAMAGE = (*DAMAGE, ET.ParseError, MCDParserError)  # their texts change by version
 
 _SCHEMA_START, _SCHEMA_END = b"<MCDSchema", b"</MCDSchema>"
+_EXPORT = re.compile(r"(?P<name>.+)_(?P<number>\d+)")  # after the name of the slide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,13 @@ class Planned:
     def words(self) -> str:
         """How a message names it."""
         return f"acquisition {self.number} {self.description}".rstrip()
+
+    def is_called(self, name: str) -> bool:
+        """Say whether an export of this name is its own, as far as the description is known.
+
+        Letters and digits alone count: a description may hold signs that no file name can.
+        """
+        return not self.description or _plain(name) == _plain(self.description)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +107,8 @@ def contents_of(mcd: Path) -> Contents:
     try:
         return Contents(planned=_read_own(mcd), source="mcd")
     except _DAMAGE as problem:
-        mistake = f"the mcd's metadata cannot be read ({_one_line(problem)})"
-    schema = mcd.with_suffix(".schema")
+        mistake = f"the mcd's metadata cannot be read ({one_line(problem)})"
+    schema = _beside(mcd, ".schema")
     try:
         return Contents(planned=_read_schema(schema), source="schema", mistake=mistake)
     except _DAMAGE:
@@ -114,23 +122,57 @@ def contents_of(mcd: Path) -> Contents:
 
 
 def txt_files(mcd: Path) -> Mapping[tuple[int, str], Path]:
-    """Return the exports beside an mcd: number and description of the acquisition → file."""
-    pattern = re.compile(re.escape(mcd.stem) + r"_(?P<name>.+)_(?P<number>\d+)\.txt")
+    """Return the exports beside an mcd: number and description of the acquisition → file.
+
+    What begins with the longer name of another mcd or schema is that one's: `slide_2_ROI_001_1.txt`
+    beside `slide_2.mcd` is none of `slide.mcd`.
+    """
+    longer = [stem for stem in _slides(mcd.parent) if stem.startswith(f"{mcd.stem}_")]
     found = {}
-    for path in sorted(mcd.parent.glob("*.txt")):
-        match = pattern.fullmatch(path.name)
-        if match:
-            found[int(match["number"]), match["name"]] = path
+    for path in _ending_on(mcd.parent, ".txt"):
+        key = _exported(path, mcd.stem)
+        if key is not None and not any(_exported(path, stem) for stem in longer):
+            found[key] = path
     return dict(sorted(found.items()))
 
 
-def mcd_of(txt: Path) -> tuple[Path, int] | None:
-    """Return the mcd (or schema) that a txt was exported from, and the number in its name."""
-    for path in sorted([*txt.parent.glob("*.mcd"), *txt.parent.glob("*.schema")], reverse=True):
-        for (number, _), export in txt_files(path).items():
-            if export == txt:
-                return path.with_suffix(".mcd"), number
-    return None
+def mcd_of(txt: Path) -> tuple[Path, int, str] | None:
+    """Return the mcd that a txt was exported from, with the number and description in its name.
+
+    The mcd itself may be gone, where its schema is there.
+    """
+    found = [(stem, _exported(txt, stem)) for stem in _slides(txt.parent)]
+    claims = [(len(stem), stem, key) for stem, key in found if key is not None]
+    if not claims:
+        return None
+    _, stem, (number, name) = max(claims)
+    return _beside(txt.with_name(f"{stem}.mcd"), ".mcd"), number, name
+
+
+def _exported(txt: Path, stem: str) -> tuple[int, str] | None:
+    """Return number and description in the name of a txt that was exported from a slide."""
+    match = _EXPORT.fullmatch(txt.stem.removeprefix(f"{stem}_"))
+    if match is None or not txt.stem.startswith(f"{stem}_"):
+        return None
+    return int(match["number"]), match["name"]
+
+
+def _slides(folder: Path) -> set[str]:
+    return {path.stem for path in _ending_on(folder, ".mcd", ".schema")}
+
+
+def _beside(mcd: Path, ending: str) -> Path:
+    """Return the file of a slide with another ending, in whatever case that is written."""
+    found = [path for path in _ending_on(mcd.parent, ending) if path.stem == mcd.stem]
+    return found[0] if found else mcd.with_suffix(ending)
+
+
+def _ending_on(folder: Path, *endings: str) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _read_own(mcd: Path) -> tuple[Planned, ...]:
@@ -181,7 +223,3 @@ def _one_planned(entry: Any) -> Planned:  # noqa: ANN401  # as above
         block=(int(entry.metadata["DataStartOffset"]), int(entry.metadata["DataEndOffset"])),
         entry=entry,
     )
-
-
-def _one_line(problem: BaseException) -> str:
-    return " ".join(str(problem).split()) or type(problem).__name__

@@ -53,9 +53,10 @@ def read_panel(path: Path) -> Panel:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
+            lines = [[cell.strip() for cell in line] for line in csv.reader(file)]
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise InputError(f"no panel table ({problem})", where=path.name) from problem
+    rows = [line for line in lines if any(line)]
     header = [cell.lower() for cell in rows[0]] if rows else []
     marker, metal = _columns(header, where=path.name)
     found = []
@@ -152,7 +153,10 @@ def _refuse_repeated(panel: Panel, *, where: str) -> None:
 
 
 def _metal_in(label: str, by_metal: dict[str, str]) -> str:
-    if standard_metal(label) in by_metal:
+    match = _METAL.fullmatch(label)
+    symbol = (match[2] or match[3]) if match else ""
+    # CD112 is a marker, Cd112 cadmium
+    if symbol == symbol.capitalize() and standard_metal(label) in by_metal:
         return standard_metal(label)
     match = _LABEL_METAL.search(label)
     return match[0] if match and match[0] in by_metal else ""

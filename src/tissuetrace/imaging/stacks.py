@@ -1,5 +1,6 @@
-"""What a reader brings from one acquisition, before its channels are named by a panel."""
+"""What a reader brings from one acquisition before a panel names its channels, and how it fails."""
 
+import struct
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,9 +8,23 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from numpy import ndarray
 
-__all__ = ["Partial", "Stack"]
+__all__ = ["DAMAGE", "Partial", "Stack", "one_line"]
 
 Partial = Literal["refuse", "drop"]
+
+# What the libraries raise on damaged files, as flipping bytes at random brings to light. Not all of
+# it is meant: they divide by a height of 0, or reserve the memory that a header claims.
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +53,8 @@ class Stack:
     def missing(self) -> int:
         """Number of pixels that the file does not hold."""
         return int(np.size(self.acquired) - np.count_nonzero(self.acquired))
+
+
+def one_line(problem: BaseException) -> str:
+    """Return what an error says, or at least its kind, for a message of one line."""
+    return " ".join(str(problem).split()) or type(problem).__name__

@@ -55,6 +55,11 @@ def drawn_then_named_as_a_folder(root: Path) -> tuple[dict[str, Path], dict[str,
         "own/raw/mock/mock.mcd",
         "own/raw/mock/mock.schema",
         "own/raw/mock/mock_ROI_001_1.txt",
+        "own/raw/mock/mock.MCD",
+        "own/raw/mock/mock.SCHEMA",
+        "own/raw/mock/mock_ROI_001_1.TXT",
+        "own/core.OME.TIFF",
+        "own/core.Tif",
     ],
 )
 def test_a_folder_a_cohort_is_read_with_images_at_any_depth(path: str) -> None:
@@ -62,7 +67,16 @@ def test_a_folder_a_cohort_is_read_with_images_at_any_depth(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["images.csv", "core.tiff", "SOURCES.md", "melanoma/readme.md", "melanoma/._a.tif"]
+    "path",
+    [
+        "images.csv",
+        "core.tiff",
+        "SOURCES.md",
+        "melanoma/readme.md",
+        "melanoma/._a.tif",
+        "melanoma/clinical.csv",
+        "melanoma/raw/panel.csv",
+    ],
 )
 def test_what_lies_beside_the_cohorts_or_is_no_image_is_left_alone(path: str) -> None:
     assert not matches(path, PATTERNS)

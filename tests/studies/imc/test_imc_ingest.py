@@ -231,6 +231,95 @@ def test_the_order_of_channels_is_no_difference() -> None:
     assert deviating(rows) == []
 
 
+def test_one_acquisition_under_four_names_is_refused_with_all_of_them(project: Project) -> None:
+    listed_mcd(project, sizes=[(6, 8)])
+    project.add("same_a", "p_2,slide.mcd,ROI_001,,")
+    project.add("same_b", "p_3,slide_ROI_001_1.txt,,,")
+    project.add("same_c", "p_4,./slide.mcd,,,")
+
+    message = refusal(project)
+
+    assert message.startswith("toy: 4 acquisitions cannot be used")
+    assert (
+        "same_b: slide_ROI_001_1.txt: the same counts as image roi_1 (slide.mcd, acquisition 1), "
+        "same_a (slide.mcd, acquisition ROI_001), same_c (slide.mcd)"
+    ) in message
+
+
+@pytest.mark.parametrize("file", ["./a.ome.tiff", ".//a.ome.tiff", "././a.ome.tiff"])
+def test_one_path_written_in_two_ways_is_one_path(project: Project, file: str) -> None:
+    project.add("c", f"p_c,{file},,,")
+
+    assert "a.ome.tiff stands in 2 rows" in refusal(project)
+
+
+def test_copies_among_new_images_are_named_beside_all_else_that_is_wrong(project: Project) -> None:
+    (FILES / "c.ome.tiff").write_bytes((FILES / "a.ome.tiff").read_bytes())
+    (FILES / "d.ome.tiff").write_bytes(b"II*\0")
+    project.add("c", "p_c,c.ome.tiff,,,")
+    project.add("d", "p_d,d.ome.tiff,,,")
+
+    lines = refusal(project).splitlines()
+
+    assert lines[0].startswith("toy: 3 acquisitions cannot be used")
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["d", "a", "c"]
+
+
+def test_a_copy_of_an_image_that_was_kept_is_refused(project: Project, opened: list[str]) -> None:
+    project.ingest()
+    (FILES / "c.ome.tiff").write_bytes((FILES / "a.ome.tiff").read_bytes())
+    project.add("c", "p_c,c.ome.tiff,,,")
+    opened.clear()
+
+    message = refusal(project)
+
+    assert opened == ["c.ome.tiff"]
+    assert "a: a.ome.tiff: the same counts as image c (c.ome.tiff)" in message
+    assert "c: c.ome.tiff: the same counts as image a (a.ome.tiff)" in message
+    project.ingest(refused="skip")
+    assert project.table()["image"].tolist() == ["b"]
+    assert project.table("refused")["file"].tolist() == ["a.ome.tiff", "c.ome.tiff"]
+    assert sorted(read_json(FINAL / "images/keys.json")) == ["b"]
+
+
+def test_two_copies_with_other_channels_are_refused_once_each(project: Project) -> None:
+    project.add_ome("e", 4)
+    write_ome(FILES / "c.ome.tiff", draw(2), ("CD3", "CD8", "PD-1", "CXCL9"), 1.0)
+    project.add("c", "p_c,c.ome.tiff,,,")
+    (FILES / "d.ome.tiff").write_bytes((FILES / "c.ome.tiff").read_bytes())
+    project.add("d", "p_d,d.ome.tiff,,,")
+
+    project.ingest(refused="skip")
+
+    assert project.table()["image"].tolist() == ["a", "b", "e"]
+    assert project.table("refused")["file"].tolist() == ["c.ome.tiff", "d.ome.tiff"]
+
+
+def test_images_without_any_count_are_no_copies_of_each_other(project: Project) -> None:
+    write_ome(FILES / "c.ome.tiff", np.zeros((4, 9, 11), np.uint16), CHANNELS, 1.0)
+    (FILES / "d.ome.tiff").write_bytes((FILES / "c.ome.tiff").read_bytes())
+    project.add("c", "p_c,c.ome.tiff,,,")
+    project.add("d", "p_d,d.ome.tiff,,,")
+
+    project.ingest()
+
+    assert project.table()["zero_channels"].tolist() == [0, 0, 4, 4]
+
+
+def test_a_clip_that_makes_images_equal_makes_no_copies(project: Project) -> None:
+    counts = draw(2)
+    write_ome(FILES / "c.ome.tiff", counts, CHANNELS, 1.0)
+    write_ome(FILES / "d.ome.tiff", counts + (counts > 3), CHANNELS, 1.0)
+    project.add("c", "p_c,c.ome.tiff,,,")
+    project.add("d", "p_d,d.ome.tiff,,,")
+
+    project.ingest(clip=3.0)
+
+    np.testing.assert_array_equal(project.image("c")["x"], project.image("d")["x"])
+
+    assert project.table()["image"].tolist() == ["a", "b", "c", "d"]
+
+
 @pytest.mark.parametrize(("stated", "message"), [(1.02, "1.02 µm a pixel"), (0.5, "0.5 µm")])
 def test_a_pixel_size_that_contradicts_the_parameter_is_refused(
     project: Project, stated: float, message: str
@@ -369,6 +458,8 @@ def test_a_matrix_that_is_not_there_is_refused(project: Project) -> None:
         (",a.ome.tiff,,,", "no subject"),
         ("p,,,,", "no file"),
         ("p,a.ome.tiff,,,", "a.ome.tiff stands in 2 rows"),
+        (f"p,{'f' * 300}.tiff,,,", f"no file {'f' * 300}.tiff"),
+        (f"p,a.ome.tiff,,{'m' * 300},", f"no file {'m' * 300}"),
     ],
 )
 def test_a_wrong_row_of_the_table_is_named(project: Project, row: str, words: str) -> None:
@@ -385,6 +476,18 @@ def test_a_name_that_is_no_file_name_is_refused(project: Project, image: str) ->
     project.add(image, "p,a.ome.tiff,1,,")
 
     assert f"row 3: image '{image}', expected letters" in refusal(project)
+
+
+def test_the_name_of_the_list_of_keys_is_no_name_of_an_image(project: Project) -> None:
+    project.add_ome("keys", 3)
+
+    assert "row 3: image 'keys', a name that is taken" in refusal(project)
+
+
+def test_a_name_too_long_for_its_files_is_refused(project: Project) -> None:
+    project.add("i" * 201, "p,a.ome.tiff,1,,")
+
+    assert "expected at most 200 letters" in refusal(project)
 
 
 def test_an_image_that_stands_twice_is_refused(project: Project) -> None:

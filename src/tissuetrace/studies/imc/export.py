@@ -1,5 +1,6 @@
 """Images and patches in the formats of other tools: OME-TIFF, AnnData."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -24,9 +25,8 @@ def export_ome(cohort: str, folder: Path) -> Iterator[Path]:
 
     for path in _shards(Path(f"data/imc/ingest/{cohort}/images"), "*.npz"):
         target = folder / cohort / f"{path.stem}.ome.tiff"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with np.load(path) as core:
-            write_ome(target, core["x"], core["names"].tolist(), float(core["px_um"]))
+        with np.load(path) as core, _aside(target) as partial:
+            write_ome(partial, core["x"], core["names"].tolist(), float(core["px_um"]))
         yield target
 
 
@@ -40,20 +40,23 @@ def export_anndata(cohort: str, folder: Path) -> Iterator[Path]:
     Yields:
         The one file.
     """
+    import numpy as np
+
     from tissuetrace.imaging.anndata_export import patches_as_anndata
-    from tissuetrace.pipeline.files import read_table
-    from tissuetrace.pipeline.params import load_params
     from tissuetrace.studies.imc.features import PREFIX, mean_columns, patch_table
 
-    tables = Path(f"data/imc/patch/{cohort}/tables")
+    home = Path(f"data/imc/patch/{cohort}")
+    tables = home / "tables"
     _shards(tables, "*.parquet")
     table = patch_table(tables)
     channels = [name.removeprefix(PREFIX) for name in mean_columns(table)]
-    px_um = float(read_table(Path(f"data/imc/ingest/{cohort}/images.parquet"))["px_um"].iloc[0])
-    size_um = load_params(Path("params.yaml"))["imc"]["patch"]["size_um"]
+    with np.load(_shards(home / "pixels", "*.npz")[0]) as core:  # all of a cohort are cut alike
+        px_um = float(core["px_um"])
+        size_um = int(core["shape"][0]) * px_um
+    patches = patches_as_anndata(table, channels, px_um=px_um, size_um=size_um)
     target = folder / f"{cohort}.h5ad"
-    folder.mkdir(parents=True, exist_ok=True)
-    patches_as_anndata(table, channels, px_um=px_um, size_um=size_um).write_h5ad(target)
+    with _aside(target) as partial:
+        patches.write_h5ad(partial)
     yield target
 
 
@@ -61,6 +64,18 @@ EXPORTS: Mapping[str, Callable[[str, Path], Iterator[Path]]] = {
     "ome-tiff": export_ome,
     "anndata": export_anndata,
 }
+
+
+@contextlib.contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """Give a file beside the target, which takes its place once it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _shards(folder: Path, pattern: str) -> list[Path]:

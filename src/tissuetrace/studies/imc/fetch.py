@@ -5,14 +5,17 @@ from pathlib import Path
 from tissuetrace.pipeline.fetch import MANIFEST_COLUMNS, fetch_source
 from tissuetrace.pipeline.files import write_table
 from tissuetrace.pipeline.stage import exact, stage
-from tissuetrace.studies.imc.phantom import Phantom, draw_phantom
+from tissuetrace.studies.imc.phantom import TRUTH_TYPES, Phantom, draw_phantom
 
 __all__ = ["PATTERNS", "fetch"]
 
-# A folder per cohort: its tables, and image files at any depth below it.
+# A folder per cohort: its tables, and image files at any depth below it. Other tables stay where
+# they are, such as one of patients. Endings are written as instruments and Windows write them.
+_ENDINGS = ("mcd", "schema", "txt", "tif", "tiff")
+_WRITTEN = [spelt for end in _ENDINGS for spelt in (end, end.capitalize(), end.upper())]
 PATTERNS = (
     "*/{images,panel,spillover}.csv",
-    "*/**/*.{mcd,schema,txt,tif,tiff,csv}",
+    f"*/**/*.{{{','.join(_WRITTEN)}}}",
 )
 
 _TRUTH = {
@@ -74,7 +77,5 @@ def fetch(
         },
     )
     if drawn is None:
-        kinds = {"string": "str", "int64": "int64", "double": "float64"}
-        types = {name: kinds[text.partition(":")[0]] for name, text in _TRUTH.items()}
-        drawn = pd.DataFrame(columns=list(types)).astype(types)
+        drawn = pd.DataFrame(columns=list(TRUTH_TYPES)).astype(TRUTH_TYPES)
     write_table(drawn, truth)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import ndarray
 
-from tissuetrace.imaging.acquisitions import Acquisition, read_acquisition, source_files
+from tissuetrace.imaging.acquisitions import (
+    Acquisition,
+    counts_sha256,
+    read_acquisition,
+    source_files,
+)
 from tissuetrace.imaging.array_files import write_arrays
 from tissuetrace.imaging.compensation import Spillover, compensate, read_spillover
 from tissuetrace.imaging.ion_images import read_mask
@@ -30,6 +35,7 @@ __all__ = [
     "Refusal",
     "deviating",
     "library_versions",
+    "listed_twice",
     "made_from",
     "make_shards",
     "read_rows",
@@ -155,15 +161,36 @@ def deviating(rows: Sequence[Mapping[str, Any]]) -> list[Refusal]:
         return []
     usual = max(Counter(sets).items(), key=lambda pair: (pair[1], -sets.index(pair[0])))[0]
     return [
-        Refusal(
-            image=row["image"],
-            file=row["file"],
-            acquisition=row["acquisition"],
-            reason=f"{row['file']}: {_difference(set(row['channels']), set(usual))}",
-        )
+        _refusal(row, f"{row['file']}: {_difference(set(row['channels']), set(usual))}")
         for row, channels in zip(rows, sets, strict=True)
         if channels != usual
     ]
+
+
+def listed_twice(rows: Sequence[Mapping[str, Any]]) -> list[Refusal]:
+    """Return the images that hold the same counts as another: one acquisition under two names.
+
+    All of them, since nobody knows whose the acquisition is; under two subjects it would stand in
+    training and test.
+    """
+    times = Counter(row["counts_sha256"] for row in rows if row["counts_sha256"])
+    refused = []
+    for row in rows:
+        if times[row["counts_sha256"]] > 1:
+            alike = [one for one in rows if one["counts_sha256"] == row["counts_sha256"]]
+            named = ", ".join(f"{one['image']} ({_source(one)})" for one in alike if one is not row)
+            refused.append(_refusal(row, f"{_source(row)}: the same counts as image {named}"))
+    return refused
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    return ", acquisition ".join(filter(None, (row["file"], row["acquisition"])))
+
+
+def _refusal(row: Mapping[str, Any], reason: str) -> Refusal:
+    return Refusal(
+        image=row["image"], file=row["file"], acquisition=row["acquisition"], reason=reason
+    )
 
 
 def _difference(found: set[str], usual: set[str]) -> str:
@@ -211,10 +238,7 @@ def _make(job: _Job) -> Refusal | dict[str, Any]:
         _check_px(found, job)
         arrays = _arrays(found, job)
     except InputError as problem:
-        reason = " ".join(str(problem).split())
-        return Refusal(
-            image=image.image, file=image.file, acquisition=image.acquisition, reason=reason
-        )
+        return _refusal(asdict(image), " ".join(str(problem).split()))
     row = _row(found, image, arrays, job.px_um)
     with job.shard.writing() as place:
         write_arrays(place / f"{image.image}.npz", arrays)
@@ -268,6 +292,7 @@ def _row(
         "px_um": px_um,
         "missing": found.missing,
         "channels": list(found.names),
+        "counts_sha256": counts_sha256(found),
         "empty_channels": empty,
         "remarks": list(found.remarks),
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tissuetrace.pipeline.errors import InputError
+from tissuetrace.pipeline.keeping import KEYS_FILE
 
 __all__ = ["TABLE", "ListedImage", "read_image_table"]
 
@@ -15,12 +16,14 @@ TABLE = "images.csv"
 
 _NEEDED = ("image", "subject", "file")
 _OPTIONAL = ("acquisition", "tissue_mask", "tumour_mask")
+_PATHS = ("file", "tissue_mask", "tumour_mask")
+_LONGEST = 200  # letters; a file name has 255 at most, and endings come to it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of files, and before a colon in items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedImage:
-    """One row of the table; paths are relative to the cohort's folder.
+    """One row of the table; paths are relative to the cohort's folder, without `.` in between.
 
     Args:
         image: unique name.
@@ -75,7 +78,8 @@ def read_image_table(folder: Path) -> list[ListedImage]:
 
 def _listed(row: Mapping[str, str | None]) -> ListedImage:
     cells = {name: (row.get(name) or "").strip() for name in (*_NEEDED, *_OPTIONAL)}
-    return ListedImage(**cells)
+    paths = {name: str(PurePosixPath(cells[name])) for name in _PATHS if cells[name]}
+    return ListedImage(**(cells | paths))
 
 
 def _column_mistakes(rows: Sequence[Mapping[str, str]]) -> list[str]:
@@ -89,13 +93,26 @@ def _mistakes(image: ListedImage, folder: Path) -> list[str]:
     mistakes = [f"no {name}" for name in _NEEDED if not getattr(image, name)]
     if image.image and not _NAME.fullmatch(image.image):
         mistakes.append(f"image {image.image!r}, expected letters, digits and . _ - only")
-    for path in (image.file, image.tissue_mask, image.tumour_mask):
+    if len(image.image) > _LONGEST:
+        mistakes.append(f"image {image.image!r}, expected at most {_LONGEST} letters")
+    if f"{image.image}.json" == KEYS_FILE:
+        mistakes.append(
+            f"image {image.image!r}, a name that is taken: {KEYS_FILE} lists all images"
+        )
+    for path in (getattr(image, name) for name in _PATHS):
         place = PurePosixPath(path)
         if path and (place.is_absolute() or ".." in place.parts):
             mistakes.append(f"{path} does not lie below the cohort's folder")
-        elif path and not (folder / path).exists():
+        elif path and not _exists(folder / path):
             mistakes.append(f"no file {path}")
     return mistakes
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than any file's, or a folder that may not be entered
+        return False
 
 
 def _repeated(listed: Sequence[ListedImage]) -> list[str]:

@@ -120,6 +120,7 @@ def _ingest_images(
         CohortTables,
         deviating,
         library_versions,
+        listed_twice,
         made_from,
         make_shards,
         read_rows,
@@ -136,16 +137,16 @@ def _ingest_images(
     inputs = made_from(listed.values(), files)
     plan = plan_shards(images, inputs, recipe)
     refusals, made = make_shards(plan.fresh, listed, tables, px_um=px_um, settings=settings)
-    # the new ones among themselves first: after `finish` a refusal would cost their making
+    # the new ones among themselves first, so that one message names all that is wrong with them
     odd = deviating(made) if len(made) == len(listed) - len(refusals) else []
-    _stop(refusals + odd, files.name, settings)
+    _stop(refusals + _once([*odd, *listed_twice(made)]), files.name, settings)
     if refusals:
         unusable = {one.image for one in refusals}
         kept = {name: value for name, value in inputs.items() if name not in unusable}
         plan = plan_shards(images, kept, recipe)
     plan.finish()
     rows = read_rows(images)
-    odd = deviating(rows)
+    odd = _once([*deviating(rows), *listed_twice(rows)])
     _stop(odd, files.name, settings)
     _withdraw(images, [one.image for one in odd])
     unusable = {one.image for one in odd}
@@ -158,6 +159,13 @@ def _ingest_images(
             items=[f"{one.image}: {one.reason}" for one in [*refusals, *odd]],
         )
     return left, [*refusals, *odd]
+
+
+def _once(refusals: list["Refusal"]) -> list["Refusal"]:
+    first: dict[str, Refusal] = {}
+    for one in refusals:
+        first.setdefault(one.image, one)
+    return list(first.values())
 
 
 def _stop(refusals: list["Refusal"], cohort: str, settings: Ingest) -> None:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from tissuetrace.studies.imc.drawing import Core
 
-__all__ = ["SQUARE_UM", "Phantom", "PhantomCohort", "draw_phantom"]
+__all__ = ["SQUARE_UM", "TRUTH_TYPES", "Phantom", "PhantomCohort", "draw_phantom"]
 
 SQUARE_UM = 40.0  # side of a square of the truth; cores have 1 µm a pixel
-_TRUTH_TYPES = {
+TRUTH_TYPES = {
     "cohort": "str",
     "item": "str",
     "subject": "str",
@@ -106,7 +106,7 @@ def draw_phantom(params: Phantom, folder: Path) -> "pd.DataFrame":
         _write_images([job for job in jobs if job.cohort == name], folder / name / "images.csv")
     squares = parallel_map(_draw, jobs, title="drawing cores")
     truth = pd.concat([_table(*pair) for pair in zip(jobs, squares, strict=True)])
-    return truth.astype(_TRUTH_TYPES).reset_index(drop=True)
+    return truth.astype(TRUTH_TYPES).reset_index(drop=True)
 
 
 def _jobs(params: Phantom, name: str, folder: Path) -> Iterator[_Job]:
@@ -211,4 +211,4 @@ def _table(job: _Job, squares: "pd.DataFrame") -> "pd.DataFrame":
         subject=job.subject,
         image=job.image,
         hot=job.hot,
-    )[list(_TRUTH_TYPES)]
+    )[list(TRUTH_TYPES)]
