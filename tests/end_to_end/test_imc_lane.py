@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from project_tree import Tree
+from way_back import walk_back
+
+from tissuetrace.studies.imc.wording import trace
 
 pytestmark = pytest.mark.slow
 
@@ -128,3 +131,7 @@ def test_a_wrong_export_is_one_line(
 
     assert done.returncode == 2
     assert message in done.stderr
+
+
+def test_the_way_back_on_the_page_leads_to_the_bytes_of_an_image(cohorts_accepted: Tree) -> None:
+    walk_back(cohorts_accepted, trace("breast"), "data/imc/fetch/files")

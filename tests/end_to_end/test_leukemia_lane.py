@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from project_tree import Tree, wait_for_left_stages
+from way_back import walk_back
 
 from tissuetrace.pipeline.mending import mend_dvc_files
+from tissuetrace.studies.leukemia.wording import TRACE
 
 pytestmark = pytest.mark.slow
 
@@ -176,3 +178,7 @@ def copy_images_as_a_source(lane: Tree) -> Path:
     for path in source.rglob("*.bmp"):
         path.chmod(0o644)
     return source
+
+
+def test_the_way_back_on_the_page_leads_to_the_bytes_of_an_image(lane_accepted: Tree) -> None:
+    walk_back(lane_accepted, TRACE, "data/leukemia/fetch/images")

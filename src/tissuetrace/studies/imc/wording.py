@@ -233,7 +233,7 @@ _TRACE = (
     'files = pd.read_parquet("data/imc/fetch/manifest.parquet")',
     'table["path"] = "COHORT/" + table["file"]',
     'patches = patches.merge(table, on="image").merge(files, on="path")',
-    "print(patches.iloc[0].to_string())",
+    'print(*patches.iloc[0].items(), sep="\\n")',
     "EOF",
     "# 4. the same checksum from the bytes on disk; PATH is the path just printed",
     "sha256sum data/imc/fetch/files/PATH",

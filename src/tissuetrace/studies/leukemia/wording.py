@@ -33,7 +33,7 @@ TRACE = (
     'table = pd.read_parquet("data/leukemia/ingest/table.parquet")[["name", "path"]]',
     'files = pd.read_parquet("data/leukemia/fetch/manifest.parquet")',
     'cells = cells.merge(table, left_on="item", right_on="name").merge(files, on="path")',
-    "print(cells.iloc[0].to_string())",
+    'print(*cells.iloc[0].items(), sep="\\n")',
     "EOF",
     "# 4. the same checksum from the bytes on disk (PATH: just printed), and what made each table",
     "sha256sum data/leukemia/fetch/images/PATH",
