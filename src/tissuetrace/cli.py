@@ -10,6 +10,7 @@ import click
 
 from tissuetrace import __version__
 from tissuetrace.pipeline.errors import InputError, ProjectError
+from tissuetrace.pipeline.exit_codes import write_exit_code
 
 if TYPE_CHECKING:
     from tissuetrace.pipeline.stage import Stage, Study
@@ -272,7 +273,6 @@ def ui(port: int) -> None:
 
 def main() -> None:
     """Run the command line; one line on standard error for what a user can mend."""
-    from tissuetrace.pipeline.exit_codes import write_exit_code
     from tissuetrace.pipeline.machine import quieten_libraries
 
     quieten_libraries()
@@ -284,20 +284,20 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except ProjectError as problem:
-        _end(str(problem), problem.exit_code, write_exit_code)
+        _end(str(problem), problem.exit_code)
     except OSError as problem:
         if problem.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
             write_exit_code(1)
             raise
-        _end(str(_disk_error(problem)), 2, write_exit_code)
+        _end(str(_disk_error(problem)), 2)
     except Exception:
         write_exit_code(1)
         raise
 
 
-def _end(message: str, code: int, report: Any) -> None:  # noqa: ANN401  # a callable
+def _end(message: str, code: int) -> None:
     click.echo(message, err=True)
-    report(code)
+    write_exit_code(code)
     sys.exit(code)
 
 

@@ -35,7 +35,8 @@ LEVELS = {
     "image": "string: core",
     "seed": "int64: of the retraining",
     "scorer": "string: same (the strategy of all retrainings, scored by this one), own (what this "
-    "one found alone, scored by itself), other (the same, mean over all other retrainings)",
+    "one found, of the channels that all together call, scored by itself), other (the same, mean "
+    "over all other retrainings)",
     "strategy": "string: as in strategies.parquet",
     "before": "double: share of tumour patches with f above effect.p, 0 to 1",
     "after": "double: the same with the strategy applied",

@@ -131,9 +131,10 @@ def leak_table(outcome: Outcome) -> Table:
             f"them; matched, of one of the {chosen.decoy.nearest} nearest in channel means. AUC: "
             "of the features alone. AUC of the erased area alone: printed, not judged, since a "
             "hole matched to the content tells what the content tells. Gain: AUC of the features "
-            "with erased share and count of holes, less that of the features alone; the gate stops "
-            f"above {MOST_GAIN:g}. Content swapped: contents permuted among patches, masks and "
-            f"labels kept; the gate asks for {low:g} to {high:g}. {_lesson(frame)}Configured: "
+            "with erased share, count of holes and their products, less that of the features "
+            f"alone; the gate stops above {MOST_GAIN:g}. Content swapped: contents permuted among "
+            f"patches, masks and labels kept; the gate asks for {low:g} to {high:g}. "
+            f"{_lesson(frame)}Configured: "
             f"decoys {chosen.decoy.kind}, mean {chosen.patch.mean}. Brackets: 95 % interval of the "
             f"mean over patient splits. {outcome.counted()} {outcome.note}"
         ),
