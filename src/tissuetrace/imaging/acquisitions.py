@@ -98,7 +98,7 @@ def counts_sha256(found: Acquisition) -> str:
     for _, channel in sorted(zip(found.names, found.x, strict=True), key=lambda pair: pair[0]):
         rounded = np.floor(channel.astype(np.float64) * _OF_TXT + 0.5)
         low, high = min(low, rounded.min()), max(high, rounded.max())
-        whole.update(rounded.tobytes())
+        whole.update(np.ascontiguousarray(rounded).data)
     return whole.hexdigest() if low < high else ""
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from tissuetrace.pipeline.errors import InputError
@@ -82,9 +83,10 @@ def _on_machines(
             todo="Start one (dask scheduler), or unset the variable",
         ) from problem
     with client:
-        calls = [partial(_work_in, os.getcwd(), function, item) for item in work]  # noqa: PTH109  # as sent
+        call = partial(_work_in, str(Path.cwd()), function)
+        futures = client.map(call, work, pure=False)
         try:
-            found: list[Result] = client.gather([client.submit(call, pure=False) for call in calls])  # type: ignore[no-untyped-call]
+            found: list[Result] = client.gather(futures)  # type: ignore[no-untyped-call]  # as above
         except KilledWorker as problem:
             raise InputError(
                 "a worker of the scheduler was killed, again and again, by the same item",

@@ -25,11 +25,11 @@ from matplotlib.image import imread
 from tissuetrace.pipeline.errors import GateRefused
 from tissuetrace.pipeline.files import read_json, read_table, write_json, write_table
 from tissuetrace.studies.imc.classifier_figures import agreement, predicted_map
+from tissuetrace.studies.imc.effect_levels import excluded_levels
 from tissuetrace.studies.imc.layout import all_tables
 from tissuetrace.studies.imc.outcome import Outcome
 from tissuetrace.studies.imc.search_summaries import variant_order
 from tissuetrace.studies.imc.statements import of_search, of_validity
-from tissuetrace.studies.imc.strategy_tables import excluded_levels
 from tissuetrace.studies.imc.therapy_figures import found_changes
 
 FIGURES = {

@@ -50,12 +50,13 @@ def patient_table(outcome: Outcome) -> Table:
             "Immune-excluded: level by f before any change strictly below the cohort's median; "
             "where that median is 0, the patients at 0"
             f"{_excluded(outcome)}. Patients are numbered. Median over a "
-            "patient's cores of the mean over retrainings. Own: what each retraining found alone, "
-            "scored by itself; by others: the same, scored by the retrainings that did not find "
-            f"it. Others are not unseen: each retraining trains on about {train:g} % of the "
-            f"patients. {UNSEEN} Models: how many these are; a dash where all had. A fold change "
-            "from 0 is undefined: the difference, and (after + 1) / (before + 1) in patches, "
-            f"stand instead. {why_empty(outcome)}{CAUSATION} {outcome.counted()} {outcome.note}"
+            "patient's cores of the mean over retrainings. Own: what each retraining found, of the "
+            "channels that all together call, scored by itself; by others: the same, scored by the "
+            "retrainings that did not find it. Others are not unseen: each retraining trains on "
+            f"about {train:g} % of the patients. {UNSEEN} Models: how many these are; a dash where "
+            "all had. A fold change from 0 is undefined: the difference, and (after + 1) / "
+            f"(before + 1) in patches, stand instead. {why_empty(outcome)}{CAUSATION} "
+            f"{outcome.counted()} {outcome.note}"
         ),
         frame=joined(frames, columns),
         columns=(

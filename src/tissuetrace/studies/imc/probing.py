@@ -101,14 +101,7 @@ def probe_leaks(
     codes = read_seed_splits(patches, splits)[: settings.probe.seeds]
     used = settings.decoy.kind
     drawn = {
-        kind: draw_for_seeds(
-            patches,
-            codes,
-            holes,
-            scheme="patient",
-            params=replace(settings.decoy, kind=kind),
-            keep_min=settings.patch.keep_min,
-        )
+        kind: _draw(patches, codes, holes, kind=kind, settings=settings)
         for kind in KINDS
         if kind != used
     }
@@ -138,6 +131,25 @@ def probe_leaks(
         for seed, value in enumerate(values)
     ]
     return pd.DataFrame(rows, columns=["decoys", "mean", "quantity", "seed", "value"])
+
+
+def _draw(
+    patches: pd.DataFrame,
+    codes: Int64[ndarray, "seed patch"],
+    holes: Holes,
+    *,
+    kind: Kind,
+    settings: Settings,
+) -> Sequence[Decoys]:
+    """Draw decoys that no stage has written down."""
+    return draw_for_seeds(
+        patches,
+        codes,
+        holes,
+        scheme="patient",
+        params=replace(settings.decoy, kind=kind),
+        keep_min=settings.patch.keep_min,
+    )
 
 
 def _probe(

@@ -19,7 +19,6 @@ from tissuetrace.report.tables import (
 from tissuetrace.studies.imc.effect_levels import (
     core_levels,
     excluded_count,
-    excluded_levels,
     level_summary,
     mean_over_retrainings,
     unseen_rows,
@@ -34,7 +33,6 @@ __all__ = [
     "CAUSATION",
     "UNSEEN",
     "channel_table",
-    "excluded_levels",
     "joined",
     "strategy_table",
     "why_empty",
